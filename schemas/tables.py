@@ -1,0 +1,243 @@
+"""All tables of the relational store on one page.
+
+Flows in: rows that the services write. Flows out: the truth that outlives broker and processes. Stops before
+queries: each service keeps its own.
+
+A change here needs a migration in `schemas/migrations/versions`; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from schemas.database import Base, UtcDateTime
+
+
+class SourceRow(Base):
+    """A STAC catalogue that the operator wants polled."""
+
+    __tablename__ = "sources"
+    name: Mapped[str] = mapped_column(String(100), primary_key=True)
+    url: Mapped[str] = mapped_column(String(1000))
+    collections: Mapped[list[str]] = mapped_column(JSON)
+    since: Mapped[datetime] = mapped_column(UtcDateTime)
+    """Items published before this are not asked for."""
+    area: Mapped[dict[str, object] | None] = mapped_column(JSON)
+    """GeoJSON geometry, or none for everywhere."""
+    allowed_hosts: Mapped[list[str]] = mapped_column(JSON)
+    """Hosts that hrefs may lead to, beyond those of the preset."""
+    preset: Mapped[str | None] = mapped_column(String(50))
+    """Name in `ingest/presets`, or none for a catalogue that we know nothing of."""
+    added_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class CursorRow(Base):
+    """How far a collection of a source has been read; moves only after Kafka's acknowledgement."""
+
+    __tablename__ = "cursors"
+    source: Mapped[str] = mapped_column(ForeignKey("sources.name", ondelete="CASCADE"), primary_key=True)
+    collection: Mapped[str] = mapped_column(String(200), primary_key=True)
+    read_until: Mapped[datetime] = mapped_column(UtcDateTime)
+    polled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    error: Mapped[str | None] = mapped_column(String(1000))
+    """Why the last poll failed, or none."""
+
+
+class AcquisitionRow(Base):
+    """The ledger: every announcement that we have read, and how far it has come."""
+
+    __tablename__ = "acquisitions"
+    acquisition_id: Mapped[UUID] = mapped_column(primary_key=True)
+    physical_key: Mapped[str] = mapped_column(String(300), index=True)
+    source: Mapped[str] = mapped_column(String(100), index=True)
+    collection: Mapped[str] = mapped_column(String(200))
+    item_id: Mapped[str] = mapped_column(String(300), index=True)
+    sensor: Mapped[str] = mapped_column(String(2))
+    processed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    sensing_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    state: Mapped[str] = mapped_column(String(20), index=True)
+    """waiting (incomplete item), queued, encoded, matched, failed, superseded, ignored (stale version)."""
+    reason: Mapped[str | None] = mapped_column(String(2000))
+    message: Mapped[str] = mapped_column()
+    """The `Acquisition`, JSON: what is published again when a broker forgets."""
+    topic: Mapped[str] = mapped_column(String(100))
+    backfill: Mapped[bool] = mapped_column(default=False)
+    published_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    queued_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """When Kafka acknowledged it."""
+    encoded_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    matched_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    batches: Mapped[int | None] = mapped_column()
+    """How many embedding batches it gave; 0 when no cell could be seen."""
+
+
+class OutboxRow(Base):
+    """A message that must reach Kafka: written with its cause in one transaction, removed after the broker's ack."""
+
+    __tablename__ = "outbox"
+    outbox_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    topic: Mapped[str] = mapped_column(String(100), index=True)
+    key: Mapped[str] = mapped_column(String(300))
+    value: Mapped[bytes] = mapped_column(LargeBinary)
+    written_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class MatchedBatchRow(Base):
+    """An embedding batch that has been matched: so that a second arrival changes nothing."""
+
+    __tablename__ = "matched_batches"
+    acquisition_id: Mapped[UUID] = mapped_column(primary_key=True)
+    release: Mapped[str] = mapped_column(String(100), primary_key=True)
+    batch: Mapped[int] = mapped_column(primary_key=True)
+    matched_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class CoverageRow(Base):
+    """What one acquisition saw, packed."""
+
+    __tablename__ = "coverage"
+    acquisition_id: Mapped[UUID] = mapped_column(primary_key=True)
+    physical_key: Mapped[str] = mapped_column(String(300), index=True)
+    source: Mapped[str] = mapped_column(String(100))
+    item_id: Mapped[str] = mapped_column(String(300))
+    sensor: Mapped[str] = mapped_column(String(2))
+    sensing_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    west: Mapped[float] = mapped_column()
+    south: Mapped[float] = mapped_column()
+    east: Mapped[float] = mapped_column()
+    north: Mapped[float] = mapped_column()
+    seen: Mapped[int] = mapped_column()
+    obscured: Mapped[int] = mapped_column()
+    failed: Mapped[int] = mapped_column()
+    chips: Mapped[bytes] = mapped_column(LargeBinary)
+    """zlib of the JSON of `Coverage`."""
+    reason: Mapped[str | None] = mapped_column(String(2000))
+
+
+class QueryRow(Base):
+    """A standing query at its present version."""
+
+    __tablename__ = "queries"
+    query_id: Mapped[UUID] = mapped_column(primary_key=True)
+    version: Mapped[int] = mapped_column()
+    status: Mapped[str] = mapped_column(String(10), index=True)
+    message: Mapped[str] = mapped_column()
+    """The `StandingQuery`, JSON."""
+    revision: Mapped[int] = mapped_column(index=True)
+    """Grows over all queries with every change: matchers read what is newer than what they hold."""
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class ThresholdRow(Base):
+    """The score that a standing query's matches must pass, per release and sensor."""
+
+    __tablename__ = "thresholds"
+    query_id: Mapped[UUID] = mapped_column(ForeignKey("queries.query_id", ondelete="CASCADE"), primary_key=True)
+    release: Mapped[str] = mapped_column(String(100), primary_key=True)
+    sensor: Mapped[str] = mapped_column(String(2), primary_key=True)
+    vector: Mapped[bytes] = mapped_column(LargeBinary)
+    """The sentence's unit vector, float32 (384,), little-endian."""
+    score: Mapped[float | None] = mapped_column()
+    """Threshold on the mode's score; none: not enough history, nothing fires on it."""
+    presence: Mapped[float | None] = mapped_column()
+    """Threshold on the presence score that must be passed as well in appearance mode."""
+    basis: Mapped[str] = mapped_column(String(20))
+    """archive, manual, release (the release's own background, until the archive has enough)."""
+    background: Mapped[int] = mapped_column()
+    """How many archive scores it was computed from."""
+    computed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class IncidentRow(Base):
+    """Cells that belong together, for one standing query."""
+
+    __tablename__ = "incidents"
+    incident_id: Mapped[UUID] = mapped_column(primary_key=True)
+    query_id: Mapped[UUID] = mapped_column(index=True)
+    query_version: Mapped[int] = mapped_column()
+    state: Mapped[str] = mapped_column(String(20))
+    first_sensing_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    last_sensing_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    opened_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    score: Mapped[float] = mapped_column()
+    sequence: Mapped[int] = mapped_column()
+    """Number of its last alert message."""
+
+
+class MatchRow(Base):
+    """A match and the incident that it belongs to."""
+
+    __tablename__ = "matches"
+    match_id: Mapped[UUID] = mapped_column(primary_key=True)
+    """stable_id("match", query id, query version, cell, physical key)."""
+    incident_id: Mapped[UUID] = mapped_column(ForeignKey("incidents.incident_id", ondelete="CASCADE"), index=True)
+    query_id: Mapped[UUID] = mapped_column()
+    cell: Mapped[str] = mapped_column(String(9))
+    sensor: Mapped[str] = mapped_column(String(2))
+    sensing_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    score: Mapped[float] = mapped_column()
+    message: Mapped[str] = mapped_column()
+    """The `Match`, JSON."""
+    __table_args__ = (Index("ix_matches_query_cell", "query_id", "cell"),)
+
+
+class AlertRow(Base):
+    """An alert message as it went out."""
+
+    __tablename__ = "alerts"
+    alert_id: Mapped[UUID] = mapped_column(primary_key=True)
+    sequence: Mapped[int] = mapped_column(primary_key=True)
+    incident_id: Mapped[UUID] = mapped_column(index=True)
+    query_id: Mapped[UUID] = mapped_column(index=True)
+    kind: Mapped[str] = mapped_column(String(20))
+    message: Mapped[str] = mapped_column()
+    """The `Alert`, JSON."""
+    sent_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    notified_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """When the notifier wrote its deliveries; alerts without it are published again at start."""
+
+
+class ReceiverRow(Base):
+    """Somebody or something that is told."""
+
+    __tablename__ = "receivers"
+    name: Mapped[str] = mapped_column(String(100), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(20))
+    """terminal, webhook, cap, geojson."""
+    settings: Mapped[dict[str, object]] = mapped_column(JSON)
+    added_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class DeliveryRow(Base):
+    """One alert message to one receiver."""
+
+    __tablename__ = "deliveries"
+    delivery_id: Mapped[UUID] = mapped_column(primary_key=True)
+    alert_id: Mapped[UUID] = mapped_column(index=True)
+    sequence: Mapped[int] = mapped_column()
+    receiver: Mapped[str] = mapped_column(String(100))
+    state: Mapped[str] = mapped_column(String(20), index=True)
+    attempts: Mapped[int] = mapped_column()
+    next_attempt_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    delivered_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    error: Mapped[str | None] = mapped_column(String(2000))
+    __table_args__ = (UniqueConstraint("alert_id", "sequence", "receiver"),)
+
+
+class DeadLetterRow(Base):
+    """A message that could not be handled: kept here too, because an embedded broker forgets."""
+
+    __tablename__ = "dead_letters"
+    dead_letter_id: Mapped[UUID] = mapped_column(primary_key=True)
+    topic: Mapped[str] = mapped_column(String(100), index=True)
+    item_id: Mapped[str | None] = mapped_column(String(300))
+    message: Mapped[str] = mapped_column()
+    """The `DeadLetter`, JSON."""
+    failed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    redriven_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -106,6 +106,8 @@ def cell_at(lon: float, lat: float) -> Cell:
     lon = wrap_longitude(lon)
     epsg = epsg_at(lon, lat)
     easting, northing = _to_utm(epsg).transform(lon, lat)
+    if epsg > 32700:  # a hair south of the equator rounds to the false northing itself
+        northing = min(northing, _FALSE_NORTHING_M - 1)
     return _cell(epsg, int(easting // CELL_M * CELL_M), int(northing // CELL_M * CELL_M))
 
 
@@ -127,6 +129,9 @@ def cell_of(cell_id: str) -> Cell:
 
 def cells_in(footprint: BaseGeometry) -> list[Cell]:
     """All cells whose centre lies in a geometry, ordered by zone, then north to south, west to east.
+
+    A square cut by a zone's edge is listed if any corner lies in its own zone: along the edge the squares of both
+    zones overlap, so that no ground is missed.
 
     Args:
         footprint: Polygon or MultiPolygon, lon/lat degrees, split at the antimeridian (`geometry.read_geometry`).
@@ -167,15 +172,20 @@ def epsg_at(lon: float, lat: float) -> int:
 
 
 def _iterate(footprint: BaseGeometry) -> Iterator[Cell]:
-    seen = 0
+    if _square_kilometres(footprint) > 1.1 * MAX_CELLS:
+        raise InvalidArea(f"the area holds more than {MAX_CELLS} cells of 1 km: split it or use a smaller one")
     for epsg, part in _by_zone(footprint):
         lon, lat, squares = _grid(epsg, part)
-        inside = shapely.contains_xy(part, lon, lat) & (_epsgs(lon, lat) == epsg)
-        seen += int(inside.sum())
-        if seen > MAX_CELLS:
-            raise InvalidArea(f"the area holds more than {MAX_CELLS} cells of 1 km: split it or use a smaller one")
-        for easting, northing in squares[inside]:
-            yield _cell(epsg, int(easting), int(northing))
+        inside = shapely.contains_xy(part, lon, lat)
+        inside[inside] = _touches_zone(epsg, squares[inside])
+        yield from _cells(epsg, squares[inside], lat[inside])
+
+
+def _square_kilometres(footprint: BaseGeometry) -> float:
+    """Area on a sphere, by the cylindrical equal-area projection: good to 1 %, enough to refuse planets."""
+    radius_km = 6371.0
+    flat = shapely.transform(footprint, lambda p: np.column_stack([np.radians(p[:, 0]), np.sin(np.radians(p[:, 1]))]))
+    return float(flat.area) * radius_km**2
 
 
 def _by_zone(footprint: BaseGeometry) -> Iterator[tuple[int, BaseGeometry]]:
@@ -207,6 +217,21 @@ def _grid(epsg: int, part: BaseGeometry) -> tuple[NDArray[np.float64], NDArray[n
     return np.asarray(lon), np.asarray(lat), squares
 
 
+def _touches_zone(epsg: int, squares: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether a corner or the centre of each square (n, 2; south-west corners) lies in the zone itself."""
+    touches = np.zeros(len(squares), dtype=bool)
+    inset = CELL_M - 1e-3
+    for dx, dy in ((0, 0), (inset, 0), (0, inset), (inset, inset), (CELL_M / 2, CELL_M / 2)):
+        lon, lat = (np.asarray(v) for v in _to_wgs84(epsg).transform(squares[:, 0] + dx, squares[:, 1] + dy))
+        touches |= (lat >= SOUTH_LIMIT_DEG) & (lat < NORTH_LIMIT_DEG) & (_epsgs(lon, lat) == epsg)
+    return touches
+
+
+def _cells(epsg: int, squares: NDArray[np.float64], lat: NDArray[np.float64]) -> Iterator[Cell]:
+    for (easting, northing), centre_lat in zip(squares.astype(int).tolist(), lat.tolist(), strict=True):
+        yield _named(epsg, easting, northing, centre_lat)
+
+
 def _epsgs(lon: NDArray[np.float64], lat: NDArray[np.float64]) -> NDArray[np.int64]:
     zone = ((lon + 180.0) // 6.0).astype(int) % 60 + 1
     zone = np.where((lat >= 56) & (lat < 64) & (lon >= 3) & (lon < 12), 32, zone)
@@ -216,10 +241,14 @@ def _epsgs(lon: NDArray[np.float64], lat: NDArray[np.float64]) -> NDArray[np.int
 
 
 def _cell(epsg: int, easting_m: int, northing_m: int) -> Cell:
-    zone = epsg % 100
     _, lat = _to_wgs84(epsg).transform(easting_m + CELL_M / 2, northing_m + CELL_M / 2)
+    return _named(epsg, easting_m, northing_m, float(lat))
+
+
+def _named(epsg: int, easting_m: int, northing_m: int, lat: float) -> Cell:
+    zone = epsg % 100
     # A square across the equator belongs to the hemisphere of its grid; its band must say so.
-    lat = max(float(lat), 0.0) if epsg < 32700 else min(float(lat), -1e-9)
+    lat = max(lat, 0.0) if epsg < 32700 else min(lat, -1e-9)
     column = _COLUMNS[(zone - 1) % 3][easting_m // 100_000 - 1]
     row = _ROWS[(northing_m // 100_000 + (5 if zone % 2 == 0 else 0)) % 20]
     cell_id = f"{zone:02d}{_band(lat)}{column}{row}{easting_m // 1000 % 100:02d}{northing_m // 1000 % 100:02d}"
@@ -249,11 +278,9 @@ def _from_parts(zone: int, band: str, square: str, east_km: int, north_km: int) 
 
 def _exists(cell: Cell) -> bool:
     """Whether some point of the square lies in its own zone and hemisphere."""
-    west, south, _, _ = cell.bounds
-    steps = np.linspace(0.0, CELL_M - 1e-3, 21)
-    x, y = (axis.ravel() for axis in np.meshgrid(west + steps, south + steps))
-    lon, lat = _to_wgs84(cell.epsg).transform(x, y)
-    lon, lat = np.asarray(lon), np.asarray(lat)
+    edge = np.linspace(0.0, CELL_M - 1e-3, 9)
+    x, y = (axis.ravel() for axis in np.meshgrid(cell.easting_m + edge, cell.northing_m + edge))
+    lon, lat = (np.asarray(v) for v in _to_wgs84(cell.epsg).transform(x, y))
     reached = (lat >= SOUTH_LIMIT_DEG) & (lat < NORTH_LIMIT_DEG)
     return bool(np.any(reached & (_epsgs(lon, lat) == cell.epsg)))
 

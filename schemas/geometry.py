@@ -86,7 +86,7 @@ def split_antimeridian(geometry: BaseGeometry) -> BaseGeometry:
             moved = affinity.translate(part, xoff=turn)
             cut = moved.intersection(shapely.box(-180, -90, 180, 90))
             whole += [piece for piece in shapely.get_parts(cut) if piece.area > 0]
-    return whole[0] if len(whole) == 1 else shapely.multipolygons(whole)
+    return whole[0] if len(whole) == 1 else shapely.union_all(whole, grid_size=None)
 
 
 def to_geojson(geometry: BaseGeometry, digits: int = 6) -> dict[str, object]:

@@ -1,0 +1,295 @@
+"""Training chips: labelled Sentinel-1 or Sentinel-2 windows of places that never were.
+
+In: how many, a seed and a sensor. Out: pixels, label sets, fractions and attributes for captions.
+Stops at chips: no captions are written and nothing is trained here; larger coherent areas are in `simulation.world`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+import numpy as np
+
+from simulation.backscatter import Beam, illuminate
+from simulation.disturbance import NOTHING, Disturbance
+from simulation.fields import FieldPool, FloatArray, pool_for
+from simulation.happenings import draw_event
+from simulation.labels import (
+    BURNED,
+    BURNED_FRACTION,
+    DAMAGED,
+    DAMAGED_FRACTION,
+    FLOODED,
+    FLOODED_FRACTION,
+    LABEL_FRACTION,
+    LABELS,
+    S1_BANDS,
+    S2_BANDS,
+    Cover,
+)
+from simulation.layout import Place
+from simulation.optics import OpticalView, Sky, see
+from simulation.scenes import draw_place
+from simulation.spectra import BIOMES, Biome, Conditions, conditions, snow_share
+
+Sensor = Literal["s1", "s2"]
+Attributes = Mapping[str, str | float]
+
+SIDE: Final = 120
+"""Pixels along one side of a chip at 10 m: the window of one cell."""
+
+SHARES: Final = {"none": 0.50, "burn": 0.20, "flood": 0.17, "quake": 0.13}
+"""How often a chip has had which event. Many more than on Earth: they are what the model is for."""
+
+
+@dataclass(frozen=True)
+class Chips:
+    """A batch of labelled chips.
+
+    Attributes:
+        sensor: `s1` or `s2`.
+        bands: Names in the order of the pixels' second axis.
+        pixels: float32, (n, bands, 120, 120): reflectance 0-1 without the offset, or gamma naught in linear power;
+            NaN is no data.
+        fractions: float32, (n, 12): share of the visible chip that each of `LABELS` covers. Water includes flood water;
+            burnt ground counts as its former cover only where little was consumed.
+        labels: Per chip, the names that count as present.
+        ambiguous: Per chip, the event names that are neither present nor absent.
+        attributes: Per chip, words and numbers for captions.
+    """
+
+    sensor: Sensor
+    bands: tuple[str, ...]
+    pixels: FloatArray
+    fractions: FloatArray
+    labels: list[frozenset[str]]
+    ambiguous: list[frozenset[str]]
+    attributes: list[Attributes]
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+
+def make_chips(n: int, *, seed: int, sensor: Sensor, biomes: tuple[str, ...] | None = None) -> Chips:
+    """Independent random chips.
+
+    Args:
+        n: How many.
+        seed: The same arguments give the same chips.
+        sensor: `s2` for thirteen optical bands, `s1` for VV and VH.
+        biomes: Names of the biomes to draw from; None is all (leave some out to test on unseen ones).
+
+    Returns:
+        The batch.
+    """
+    pool = pool_for(seed)
+    chosen = [b for b in BIOMES if biomes is None or b.name in biomes]
+    shots = []
+    for number in range(n):
+        rng = np.random.default_rng([seed, number, 0 if sensor == "s2" else 1])
+        biome = chosen[int(rng.integers(len(chosen)))]
+        kind = str(rng.choice(list(SHARES), p=list(SHARES.values())))
+        place, now = _somewhere(rng, pool, biome, kind)
+        event, words = draw_event(kind, place, now, pool, rng)
+        shots.append(_shoot(sensor, place, now, event=event, words=words, pool=pool, rng=rng))
+    return _batch(sensor, shots)
+
+
+def make_pairs(n: int, *, seed: int, sensor: Sensor, event: str | None = None) -> tuple[Chips, Chips]:
+    """The same places before and after something, or before and after nothing but time.
+
+    Args:
+        n: How many places.
+        seed: The same arguments give the same pairs.
+        sensor: `s2` or `s1`.
+        event: `burn`, `flood`, `quake` or `none` (only season, crops, snow, sun and clouds change); None draws.
+
+    Returns:
+        Chips before, chips after; row i of both is one place.
+    """
+    pool = pool_for(seed)
+    before, after = [], []
+    for number in range(n):
+        rng = np.random.default_rng([seed, number, 2 if sensor == "s2" else 3])
+        kind = event or str(rng.choice(list(SHARES), p=list(SHARES.values())))
+        place, now = _somewhere(rng, pool, BIOMES[int(rng.integers(len(BIOMES)))], kind)
+        later = _weather(place.biome, (now.day + rng.uniform(5, 45)) % 365, rng)
+        happened, words = draw_event(kind, place, later, pool, rng)
+        before.append(_shoot(sensor, place, now, event=NOTHING, words={"event": "none"}, pool=pool, rng=rng))
+        after.append(_shoot(sensor, place, later, event=happened, words=words, pool=pool, rng=rng))
+    return _batch(sensor, before), _batch(sensor, after)
+
+
+@dataclass(frozen=True)
+class _Shot:
+    pixels: FloatArray
+    fractions: FloatArray
+    attributes: Attributes
+
+
+def _somewhere(rng: np.random.Generator, pool: FieldPool, biome: Biome, kind: str) -> tuple[Place, Conditions]:
+    scene = None
+    if kind == "quake":
+        scene = "town"
+    elif kind == "flood" and rng.random() < 0.6:
+        scene = str(rng.choice(["farmland", "river", "pasture", "lake", "mixed", "town"]))
+    elif kind == "burn" and rng.random() < 0.6:
+        scene = str(rng.choice(["forest", "shrubland", "pasture", "mixed", "barren"], p=[0.34, 0.32, 0.2, 0.1, 0.04]))
+    place = draw_place(rng, pool, (SIDE, SIDE), scene, biome)
+    return place, _weather(biome, rng.uniform(0, 365), rng)
+
+
+def _weather(biome: Biome, day: float, rng: np.random.Generator) -> Conditions:
+    winter = 1 - np.sin(np.pi * day / 365.0)
+    snowy = rng.random() < biome.snow * min(1.3 * winter, 1.0)
+    snow = float(rng.choice([rng.uniform(0.2, 0.9), 1.0])) if snowy else 0.0
+    wetness = float(rng.beta(1.2, 3.0) if biome.name in ("desert", "savanna", "steppe") else rng.beta(2.0, 2.5))
+    return conditions(biome, day, wetness=wetness, snow=snow, green_shift=float(rng.normal(0, 0.15)))
+
+
+def draw_sky(biome: Biome, day: float, rng: np.random.Generator) -> Sky:
+    """A random sun and atmosphere for a biome and a day of the local growing year.
+
+    The sun's height is that of 10:30 local time; residual haze, over-correction, cirrus, clouds and smoke are drawn so
+    that most acquisitions are fair and some are bad, as in an archive searched with a loose cloud filter.
+    """
+    declination = -23.4 * np.cos(2 * np.pi * day / 365.0)
+    zenith = float(np.clip(abs(biome.latitude - declination) * 0.93 + rng.uniform(12, 22), 18, 80))
+    azimuth = rng.uniform(135, 170) if rng.random() < 0.7 else rng.uniform(20, 70)
+    top_of_atmosphere = rng.random() < 0.12
+    return Sky(
+        sun_zenith_deg=zenith,
+        sun_azimuth_deg=azimuth,
+        haze=float(rng.normal(0.05, 0.12)) if rng.random() < 0.75 else float(rng.uniform(0.2, 1.6)),
+        rayleigh=float(rng.uniform(0.75, 1.15)) if top_of_atmosphere else float(rng.normal(0.0, 0.05)),
+        cloud_share=float(rng.uniform(0.01, 0.6)) if rng.random() < 0.18 else 0.0,
+        cirrus=float(rng.uniform(0.05, 0.6)) if rng.random() < 0.08 else 0.0,
+        blur=float(rng.choice([rng.uniform(0.04, 0.12), 0.25], p=[0.8, 0.2])),
+        smooth=bool(rng.random() < 0.6),
+    )
+
+
+def draw_beam(rng: np.random.Generator) -> Beam:
+    """A random radar geometry and state, wide enough to hold different processors' products."""
+    return Beam(
+        incidence_deg=float(rng.uniform(30, 45)),
+        look_azimuth_deg=float(rng.choice([80.0, 280.0]) + rng.normal(0, 4)),
+        noise_db=float(rng.uniform(-34, -23)),
+        looks=float(rng.choice([4.4, rng.uniform(4, 7), rng.uniform(8, 40)], p=[0.55, 0.25, 0.2])),
+        terrain=float(rng.choice([rng.uniform(0.05, 0.4), 1.0], p=[0.75, 0.25])),
+        wind=float(rng.beta(1.2, 2.5)),
+        gain_db=float(rng.normal(0, 0.6)),
+        stripes=float(rng.uniform(1, 4)) if rng.random() < 0.02 else 0.0,
+    )
+
+
+def _shoot(
+    sensor: Sensor,
+    place: Place,
+    now: Conditions,
+    *,
+    event: Disturbance,
+    words: Attributes,
+    pool: FieldPool,
+    rng: np.random.Generator,
+) -> _Shot:
+    attributes: dict[str, str | float] = {
+        "biome": place.biome.name,
+        "scene": place.scene,
+        "season": season_of(now.day),
+        "snow": round(now.snow, 2),
+        **words,
+    }
+    if sensor == "s2":
+        sky = draw_sky(place.biome, now.day, rng)
+        if event.severity is not None and event.burn_age_days < 10 and rng.random() < 0.3:
+            sky = replace(sky, smoke=float(rng.uniform(0.1, 0.7)))
+        view = see(place, now, event, sky, pool=pool, rng=rng)
+        attributes["cloud"] = round(float(view.cloud.mean()), 3)
+        pixels, fractions = view.pixels, _optical_fractions(place, now, event, view)
+    else:
+        pixels = illuminate(place, now, event, draw_beam(rng), pool=pool, rng=rng)
+        fractions = cover_fractions(place, now, event, None, None)
+    if rng.random() < 0.04:
+        _cut_edge(pixels, rng)
+    return _Shot(pixels, fractions, attributes)
+
+
+def _optical_fractions(place: Place, now: Conditions, event: Disturbance, view: OpticalView) -> FloatArray:
+    clear = (view.cloud < 0.5).astype(np.float32)
+    return cover_fractions(place, now, event, view.burn_visible, clear)
+
+
+def cover_fractions(
+    place: Place, now: Conditions, event: Disturbance, burn_visible: FloatArray | None, clear: FloatArray | None
+) -> FloatArray:
+    """Share of the seen ground that each label covers.
+
+    Args:
+        place: The ground.
+        now: Conditions of the day; regions more than half white count as snow.
+        event: What happened.
+        burn_visible: float32, (rows, columns), 1 where a burn shows; None takes severities above 0.25.
+        clear: float32, (rows, columns), 1 where the ground is seen; None sees all.
+
+    Returns:
+        float32, (12,); zeros if nothing is seen.
+    """
+    seen = np.ones(place.shape, np.float32) if clear is None else clear
+    total = float(seen.sum())
+    out = np.zeros(len(LABELS), np.float32)
+    if total < 1:
+        return out
+    label = place.label.copy()
+    label[snow_share(place.cover, place.traits, now) > 0.5] = Cover.SNOW
+    kept = seen.copy()
+    if event.severity is not None:
+        shows = (event.severity > 0.25).astype(np.float32) if burn_visible is None else burn_visible
+        out[BURNED] = float((shows * seen).sum()) / total
+        kept *= 1 - shows * (event.severity > 0.4)
+    if event.water is not None:
+        under = (event.water > 0.3).astype(np.float32)
+        out[FLOODED] = float((under * seen).sum()) / total
+        kept *= 1 - under * (event.water > 0.6)
+    if event.damage is not None:
+        town = (place.label == Cover.BUILT)[place.regions]
+        out[DAMAGED] = float(((event.damage > 0.3) * town * seen).sum()) / total
+    out[: len(Cover)] = np.bincount(label[place.regions].ravel(), weights=kept.ravel(), minlength=len(Cover)) / total
+    out[Cover.WATER] += out[FLOODED]
+    return out
+
+
+def judge(fractions: FloatArray) -> tuple[frozenset[str], frozenset[str]]:
+    """Names that are present, and event names that are neither present nor absent, from one chip's fractions."""
+    needed = np.full(len(LABELS), LABEL_FRACTION, np.float32)
+    needed[[FLOODED, DAMAGED, BURNED]] = (FLOODED_FRACTION, DAMAGED_FRACTION, BURNED_FRACTION)
+    present = frozenset(name for name, have, need in zip(LABELS, fractions, needed, strict=True) if have >= need)
+    events = [i for i in (FLOODED, DAMAGED, BURNED) if 0.01 < fractions[i] < needed[i]]
+    return present, frozenset(LABELS[i] for i in events)
+
+
+def season_of(day: float) -> str:
+    """Season of a day of the local growing year that starts at mid-winter."""
+    return ("winter", "spring", "summer", "autumn")[int(((day + 45) % 365) // 91.25) % 4]
+
+
+def _cut_edge(pixels: FloatArray, rng: np.random.Generator) -> None:
+    rows, columns = np.indices(pixels.shape[-2:], dtype=np.float32) / np.float32(pixels.shape[-1])
+    angle = rng.uniform(0, 2 * np.pi)
+    across = (rows - 0.5) * np.float32(np.cos(angle)) + (columns - 0.5) * np.float32(np.sin(angle))
+    pixels[:, across > rng.uniform(0.1, 0.45)] = np.nan
+
+
+def _batch(sensor: Sensor, shots: list[_Shot]) -> Chips:
+    judged = [judge(shot.fractions) for shot in shots]
+    bands = S2_BANDS if sensor == "s2" else S1_BANDS
+    empty = np.zeros((0, len(bands), SIDE, SIDE), np.float32)
+    return Chips(
+        sensor=sensor,
+        bands=bands,
+        pixels=np.stack([shot.pixels for shot in shots]) if shots else empty,
+        fractions=np.stack([s.fractions for s in shots]) if shots else np.zeros((0, len(LABELS)), np.float32),
+        labels=[present for present, _ in judged],
+        ambiguous=[unsure for _, unsure in judged],
+        attributes=[shot.attributes for shot in shots],
+    )

@@ -1,0 +1,231 @@
+"""How Sentinel-2 sees a place: sun, relief, atmosphere, clouds, native resolutions and noise.
+
+In: a place, the conditions of the day, what happened, and a `Sky`. Out: reflectance as a Level-2A product holds it.
+Stops at arrays: digital numbers, files and metadata are in `simulation.catalogue`.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from simulation.disturbance import Disturbance, disturb, per_cover
+from simulation.fields import (
+    BROAD,
+    PATCH,
+    FieldPool,
+    FloatArray,
+    block_mean,
+    blur3,
+    enlarge,
+    gradient,
+    quantile,
+)
+from simulation.labels import S2_GSD_M, Cover
+from simulation.layout import Place
+from simulation.spectra import WAVELENGTHS, Conditions, mixture, reflectance
+
+DIFFUSE: Final = np.clip(0.32 * (0.49 / WAVELENGTHS) ** 1.6, 0.02, 0.45).astype(np.float32)
+"""Share of the irradiance that comes from the sky, by band, in a clear atmosphere. Source: 6S, Vermote et al. 1997."""
+RAYLEIGH: Final = (0.105 * (0.443 / WAVELENGTHS) ** 4.1).astype(np.float32)
+"""Path reflectance of a clean atmosphere at nadir, sun at 45 degrees. Source: Hansen and Travis 1974; Bodhaine 1999."""
+AEROSOL: Final = (0.05 * (0.49 / WAVELENGTHS) ** 1.2).astype(np.float32)
+"""Path reflectance of haze of optical depth about 0.5, Angstrom exponent 1.2. Source: Dubovik et al. 2002."""
+SMOKE: Final = (0.16 * (0.49 / WAVELENGTHS) ** 2.0).astype(np.float32)
+"""Path reflectance of dense smoke, Angstrom exponent 2. Source: Eck et al. 1999; Dubovik et al. 2002."""
+CLOUD: Final = np.array([0.66, 0.67, 0.66, 0.67, 0.68, 0.70, 0.71, 0.71, 0.72, 0.55, 0.12, 0.47, 0.36], np.float32)
+"""Reflectance of a thick water cloud. Source: King et al. 1997, MOD06 ATBD: grey, absorbing beyond 1.5 um."""
+NOISE: Final = np.array(
+    [0.0010, 0.0014, 0.0013, 0.0013, 0.0012, 0.0012, 0.0012, 0.0015, 0.0012, 0.0010, 0.0006, 0.0012, 0.0012], np.float32
+)
+"""Noise in reflectance at low radiance. Source: User Handbook, table 2: SNR 50-174 at Lref."""
+
+ROUGHNESS: Final = per_cover(
+    {
+        Cover.WATER: 0.03,
+        Cover.TREES: 0.17,
+        Cover.GRASS: 0.05,
+        Cover.FLOODED_VEGETATION: 0.10,
+        Cover.CROPS: 0.035,
+        Cover.SHRUB: 0.11,
+        Cover.BUILT: 0.15,
+        Cover.BARE: 0.05,
+        Cover.SNOW: 0.03,
+    }
+)
+"""Relative brightness texture at 10 m by cover: crowns and their shadows, walls, clods. Chosen by eye so that forests
+and towns are rough and fields smooth."""
+MIXING: Final = per_cover(
+    {
+        Cover.WATER: 0.25,
+        Cover.TREES: 0.5,
+        Cover.GRASS: 0.55,
+        Cover.FLOODED_VEGETATION: 0.8,
+        Cover.CROPS: 0.25,
+        Cover.SHRUB: 0.7,
+        Cover.BUILT: 0.5,
+        Cover.BARE: 0.5,
+        Cover.SNOW: 0.35,
+    }
+)
+"""How far the mixture of materials varies inside one stand or parcel."""
+
+
+@dataclass(frozen=True)
+class Sky:
+    """Sun and atmosphere of one acquisition.
+
+    Attributes:
+        sun_zenith_deg: Angle of the sun from the vertical.
+        sun_azimuth_deg: Direction of the sun, clockwise from north.
+        haze: Residual aerosol, 0 none to 1 thick; negative where the correction took too much.
+        rayleigh: Residual of the clean atmosphere: 0 corrected, 1 top of atmosphere.
+        cloud_share: Share of the scene under thick cloud, 0-1.
+        cirrus: Thickness of cirrus, 0-1.
+        smoke: Thickness of smoke plumes, 0-1.
+        blur: Side weight of the three-tap blur that stands for the point spread function, 0-0.25.
+        smooth: 20 m and 60 m bands resampled bilinearly (else nearest).
+    """
+
+    sun_zenith_deg: float = 40.0
+    sun_azimuth_deg: float = 155.0
+    haze: float = 0.0
+    rayleigh: float = 0.0
+    cloud_share: float = 0.0
+    cirrus: float = 0.0
+    smoke: float = 0.0
+    blur: float = 0.09
+    smooth: bool = True
+
+
+@dataclass(frozen=True)
+class OpticalView:
+    """What the optical sensor saw.
+
+    Attributes:
+        pixels: float32, (13, rows, columns), reflectance 0-1 without the offset, at 10 m.
+        cloud: float32, (rows, columns), opacity 0-1.
+        shadow: float32, (rows, columns), cloud shadow 0-1.
+        burn_visible: float32, (rows, columns), 1 where a burn changed the surface visibly.
+    """
+
+    pixels: FloatArray
+    cloud: FloatArray
+    shadow: FloatArray
+    burn_visible: FloatArray
+
+
+def see(
+    place: Place, now: Conditions, event: Disturbance, sky: Sky, *, pool: FieldPool, rng: np.random.Generator
+) -> OpticalView:
+    """One Sentinel-2 look at a place.
+
+    Args:
+        place: The ground.
+        now: Conditions of the day.
+        event: What happened before it.
+        sky: Sun and atmosphere.
+        pool: Fields for clouds and haze.
+        rng: Noise of this acquisition.
+
+    Returns:
+        Pixels at 10 m, bands of coarser native resolution blurred accordingly.
+    """
+    image, visible = disturb(surface(place, now), place, event, now.summer)
+    _shade(image, place, sky)
+    cloud, shadow = clouds(place.shape, sky, pool, rng)
+    _atmosphere(image, sky, cloud, shadow, pool=pool, rng=rng)
+    pixels = native_resolution(image, sky)
+    pixels += rng.standard_normal(pixels.shape, dtype=np.float32) * NOISE[:, None, None]
+    return OpticalView(np.maximum(pixels, np.float32(0.0001)), cloud, shadow, visible)
+
+
+def surface(place: Place, now: Conditions) -> FloatArray:
+    """Reflectance of the undisturbed ground, with texture: float32, (13, rows, columns)."""
+    traits = place.traits
+    other = traits.copy()
+    other[:, [1, 3, 6]] = np.clip(traits[:, [1, 3, 6]] + np.array([0.45, 0.25, 0.2], np.float32), 0, 1)
+    other[:, 0] = (traits[:, 0] + np.where(place.cover == Cover.WATER, 0.15, 0.0)) % 1.0
+    base = reflectance(mixture(place.cover, traits, now), traits, now.wetness)
+    apart = (reflectance(mixture(place.cover, other, now), other, now.wetness) - base).T
+    varied = np.clip(np.float32(0.45) * place.grain + np.float32(0.8) * place.patches, -1.6, 2.0)
+    varied *= MIXING[place.cover][place.regions]
+    image = np.take(np.ascontiguousarray(base.T), place.regions, axis=1)
+    image += np.take(np.ascontiguousarray(apart), place.regions, axis=1) * varied
+    image *= 1 + ROUGHNESS[place.cover][place.regions] * np.clip(place.grain, -2.5, 2.5)
+    return np.maximum(image, np.float32(0.0006), out=image)
+
+
+def _shade(image: FloatArray, place: Place, sky: Sky) -> None:
+    east, south = gradient(place.elevation_m, 10.0)
+    zenith, azimuth = np.radians(sky.sun_zenith_deg), np.radians(sky.sun_azimuth_deg)
+    toward = np.float32(np.tan(zenith)) * (-east * np.float32(np.sin(azimuth)) + south * np.float32(np.cos(azimuth)))
+    direct = np.clip((1 + toward) / np.sqrt(1 + east**2 + south**2), 0.03, 2.2).astype(np.float32)
+    image *= DIFFUSE[:, None, None] + (1 - DIFFUSE)[:, None, None] * direct
+
+
+def clouds(
+    shape: tuple[int, int], sky: Sky, pool: FieldPool, rng: np.random.Generator
+) -> tuple[FloatArray, FloatArray]:
+    """Opacity of clouds and of their shadows, each float32 (rows, columns) 0-1."""
+    clear = np.zeros(shape, np.float32)
+    if sky.cloud_share <= 0:
+        return clear, clear
+    texture = pool.draw(rng, BROAD, shape) + np.float32(0.35) * pool.draw(rng, PATCH, shape)
+    opacity = np.clip((texture - quantile(texture, 1 - sky.cloud_share)) * np.float32(2.2), 0, 1)
+    length = rng.uniform(6, 40) * np.tan(np.radians(sky.sun_zenith_deg))
+    azimuth = np.radians(sky.sun_azimuth_deg)
+    shift = (round(float(np.cos(azimuth) * length)), round(float(-np.sin(azimuth) * length)))
+    shadow = np.roll(opacity, shift, axis=(0, 1)) * (1 - opacity)
+    return opacity.astype(np.float32), shadow.astype(np.float32)
+
+
+def _atmosphere(
+    image: FloatArray, sky: Sky, cloud: FloatArray, shadow: FloatArray, *, pool: FieldPool, rng: np.random.Generator
+) -> None:
+    shape = cloud.shape[0], cloud.shape[1]
+    if sky.cloud_share > 0:
+        image *= 1 - shadow * (np.float32(0.9) - np.float32(1.1) * DIFFUSE)[:, None, None]
+    path = sky.haze * AEROSOL + sky.rayleigh * RAYLEIGH
+    image *= (1 - 0.9 * np.abs(path))[:, None, None].astype(np.float32)
+    if abs(sky.haze) > 0.05:
+        unevenness = 1 + np.float32(0.25) * pool.draw(rng, BROAD, shape)
+        image += (sky.haze * AEROSOL)[:, None, None].astype(np.float32) * unevenness
+        path = sky.rayleigh * RAYLEIGH
+    image += path.astype(np.float32)[:, None, None]
+    image[10] = np.float32(0.0014)
+    if sky.smoke > 0:
+        plume = np.clip(pool.draw(rng, BROAD, shape) + np.float32(0.3), 0, 2) * np.float32(sky.smoke)
+        _veil(image, plume, SMOKE)
+    if sky.cirrus > 0:
+        veil = np.clip(pool.draw(rng, BROAD, shape) * np.float32(0.5) + 1, 0, 2) * np.float32(0.25 * sky.cirrus)
+        _veil(image, veil, CLOUD * np.float32(0.6))
+        image[10] += np.float32(0.05) * veil
+    if sky.cloud_share > 0:
+        image *= 1 - cloud
+        texture = np.clip(1 + np.float32(0.15) * (cloud - np.float32(0.6)), 0.7, 1.2)
+        image += (cloud * texture) * CLOUD[:, None, None]
+
+
+def _veil(image: FloatArray, thickness: FloatArray, spectrum: FloatArray) -> None:
+    image *= 1 - thickness * spectrum[:, None, None]
+    image += thickness * spectrum[:, None, None]
+
+
+def native_resolution(image: FloatArray, sky: Sky) -> FloatArray:
+    """The image as the sensor's three grids hold it, brought back to 10 m.
+
+    Args:
+        image: float32, (13, rows, columns), rows and columns multiples of 6.
+        sky: Blur of the point spread function and resampling.
+
+    Returns:
+        float32, (13, rows, columns).
+
+    Source: Sentinel-2 MTF at Nyquist 0.15-0.30 (User Handbook, section 2.3), a Gaussian of about 0.4 pixel.
+    """
+    out = blur3(image, sky.blur) if sky.blur > 0 else image
+    for gsd in (20, 60):
+        bands = [i for i, native in enumerate(S2_GSD_M) if native == gsd]
+        out[bands] = enlarge(block_mean(out[bands], gsd // 10), gsd // 10, smooth=sky.smooth)
+    return out

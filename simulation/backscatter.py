@@ -22,7 +22,7 @@ DECIBEL: Final = np.float32(np.log(10) / 10)
 LOOKS: Final = 4.4
 """Equivalent number of looks of IW GRD high resolution. Source: Sentinel-1 Product Definition (S1-RS-MDA-52-7440)."""
 
-SPECKLE_SIDE: Final = 0.20
+SPECKLE_SIDE: Final = 0.24
 """Side weight of the blur that gives speckle the correlation of 20 x 22 m resolution on 10 m pixels (same source)."""
 
 MEAN_DB: Final = {
@@ -175,7 +175,7 @@ def illuminate(
     """
     image = np.take(np.ascontiguousarray(stands_db(place, now, beam).T), place.regions, axis=1)
     texture = TEXTURE_DB[place.cover][place.regions]
-    image += texture * (np.float32(0.75) * place.patches + np.float32(0.65) * place.grain)
+    image += texture * (np.float32(0.85) * place.patches + np.float32(0.45) * place.grain)
     _points(image, place, event, beam)
     _burnt(image, place, event)
     _under_water(image, place, event, beam)
@@ -183,7 +183,7 @@ def illuminate(
     if beam.stripes > 0:
         image += np.float32(beam.stripes) * (fractal(rng, (place.shape[0], 1), 1.0) > 1.3)
     power = np.exp(image * DECIBEL)
-    power = blur3(power, 0.16) + np.float32(10 ** (beam.noise_db / 10)) * np.array([[[1.0]], [[0.9]]], np.float32)
+    power = blur3(power, 0.2) + np.float32(10 ** (beam.noise_db / 10)) * np.array([[[1.0]], [[0.9]]], np.float32)
     for band in range(2):
         power[band] *= speckle(pool, rng, place.shape, beam.looks)
     return power * np.float32(10 ** (beam.gain_db / 10))

@@ -38,7 +38,7 @@ Attributes = Mapping[str, str | float]
 SIDE: Final = 120
 """Pixels along one side of a chip at 10 m: the window of one cell."""
 
-SHARES: Final = {"none": 0.50, "burn": 0.20, "flood": 0.17, "quake": 0.13}
+SHARES: Final = {"none": 0.46, "burn": 0.25, "flood": 0.18, "quake": 0.11}
 """How often a chip has had which event. Many more than on Earth: they are what the model is for."""
 
 
@@ -134,9 +134,19 @@ def _somewhere(rng: np.random.Generator, pool: FieldPool, biome: Biome, kind: st
     elif kind == "flood" and rng.random() < 0.6:
         scene = str(rng.choice(["farmland", "river", "pasture", "lake", "mixed", "town"]))
     elif kind == "burn" and rng.random() < 0.6:
-        scene = str(rng.choice(["forest", "shrubland", "pasture", "mixed", "barren"], p=[0.34, 0.32, 0.2, 0.1, 0.04]))
+        scene = str(rng.choice(["forest", "shrubland", "pasture", "mixed", "barren"], p=[0.28, 0.30, 0.28, 0.1, 0.04]))
     place = draw_place(rng, pool, (SIDE, SIDE), scene, biome)
-    return place, _weather(biome, rng.uniform(0, 365), rng)
+    return place, _fire_weather(biome, rng) if kind == "burn" else _weather(biome, rng.uniform(0, 365), rng)
+
+
+def _fire_weather(biome: Biome, rng: np.random.Generator) -> Conditions:
+    """Mostly the dry season: where the summer is the greener half of the year, fires come in its brown half too."""
+    dry = 210.0 if biome.summer_green <= biome.winter_green or biome.name == "boreal" else 60.0
+    day = float(rng.normal(dry, 40) % 365) if rng.random() < 0.7 else float(rng.uniform(0, 365))
+    parched = conditions(
+        biome, day, wetness=float(rng.beta(1.2, 4.0)), snow=0.0, green_shift=float(rng.normal(-0.15, 0.2))
+    )
+    return parched if rng.random() < 0.9 else _weather(biome, day, rng)
 
 
 def _weather(biome: Biome, day: float, rng: np.random.Generator) -> Conditions:
@@ -156,13 +166,13 @@ def draw_sky(biome: Biome, day: float, rng: np.random.Generator) -> Sky:
     declination = -23.4 * np.cos(2 * np.pi * day / 365.0)
     zenith = float(np.clip(abs(biome.latitude - declination) * 0.93 + rng.uniform(12, 22), 18, 80))
     azimuth = rng.uniform(135, 170) if rng.random() < 0.7 else rng.uniform(20, 70)
-    top_of_atmosphere = rng.random() < 0.12
+    top_of_atmosphere = rng.random() < 0.06
     return Sky(
         sun_zenith_deg=zenith,
         sun_azimuth_deg=azimuth,
-        haze=float(rng.normal(0.05, 0.12)) if rng.random() < 0.75 else float(rng.uniform(0.2, 1.6)),
-        rayleigh=float(rng.uniform(0.75, 1.15)) if top_of_atmosphere else float(rng.normal(0.0, 0.05)),
-        cloud_share=float(rng.uniform(0.01, 0.6)) if rng.random() < 0.18 else 0.0,
+        haze=float(rng.normal(0.0, 0.1)) if rng.random() < 0.86 else float(rng.uniform(0.15, 1.3)),
+        rayleigh=float(rng.uniform(0.75, 1.15)) if top_of_atmosphere else float(rng.normal(-0.02, 0.05)),
+        cloud_share=float(rng.uniform(0.01, 0.6)) if rng.random() < 0.14 else 0.0,
         cirrus=float(rng.uniform(0.05, 0.6)) if rng.random() < 0.08 else 0.0,
         blur=float(rng.choice([rng.uniform(0.04, 0.12), 0.25], p=[0.8, 0.2])),
         smooth=bool(rng.random() < 0.6),

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int32]
 
-SLOPES: Final = (0.8, 1.8, 2.6, 3.4)
+SLOPES: Final = (0.8, 1.8, 2.6, 3.4, 4.6)
 """Spectral slopes of the pooled fields, from grain to broad relief. Natural terrain has a radially averaged power
-spectrum of slope about 3 to 4 (Turcotte 1997, Fractals and Chaos in Geology), cloud fields about 2.7 to 3.3
+spectrum of slope about 3 to 5 (Turcotte 1997, Fractals and Chaos in Geology), cloud fields about 2.7 to 3.3
 (Cahalan and Joseph 1989), vegetation texture is flatter."""
-GRAIN, MEDIUM, PATCH, BROAD = range(4)
+GRAIN, MEDIUM, PATCH, BROAD, SMOOTH = range(5)
 
 POOL_SIDE: Final = 1024
 """Pixels along one side of a pooled field; a chip is one of about a million crops of it, flipped or transposed."""
@@ -75,7 +75,7 @@ class FieldPool:
 
         Args:
             rng: Chooses the crop, its flips and its transposition.
-            kind: Index into `SLOPES`.
+            kind: Index into `SLOPES`, `GRAIN` to `SMOOTH`.
             shape: Rows and columns; square crops up to a quarter of the pool come from it, all else is made afresh.
 
         Returns:
@@ -118,18 +118,19 @@ class FieldPool:
 
 
 def gamma_speckle(rng: np.random.Generator, shape: tuple[int, int], looks: float, side: float) -> FloatArray:
-    """Gamma noise of mean 1 whose variance after the three-tap blur is 1 / looks.
+    """Gamma noise of mean 1 whose variance after two three-tap blurs is 1 / looks.
 
-    The blur sums independent gamma variables with weights w; its variance falls by the sum of w squared, so the noise
-    is drawn with that many fewer looks.
+    The two blurs sum independent gamma variables with weights w; the variance falls by the sum of w squared, so the
+    noise is drawn with that many fewer looks.
 
     Returns:
         float32, `shape`, at least 1e-4.
     """
-    kept = ((1 - 2 * side) ** 2 + 2 * side**2) ** 2
+    taps = np.convolve([side, 1 - 2 * side, side], [side, 1 - 2 * side, side])
+    kept = float(np.sum(taps**2)) ** 2
     shape_parameter = looks * kept
     noise = rng.standard_gamma(shape_parameter, shape, dtype=np.float32) * np.float32(1 / shape_parameter)
-    return np.maximum(blur3(noise, side), np.float32(1e-4))
+    return np.maximum(blur3(blur3(noise, side), side), np.float32(1e-4))
 
 
 @lru_cache(maxsize=2)

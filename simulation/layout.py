@@ -10,7 +10,19 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from simulation.fields import BROAD, GRAIN, MEDIUM, PATCH, FieldPool, FloatArray, IntArray, quantile, strips, voronoi
+from simulation.fields import (
+    BROAD,
+    GRAIN,
+    MEDIUM,
+    PATCH,
+    SMOOTH,
+    FieldPool,
+    FloatArray,
+    IntArray,
+    quantile,
+    strips,
+    voronoi,
+)
 from simulation.labels import Cover
 from simulation.spectra import TRAITS, Biome
 
@@ -106,7 +118,7 @@ class Canvas:
         if stands == 1:
             numbers = np.zeros(self.shape, np.int32)
         else:
-            level = self.noise(PATCH) * np.float32(0.9) + np.float32(stands / 2)
+            level = self.noise(BROAD) * np.float32(0.9) + np.float32(stands / 2)
             numbers = np.clip(level, 0, stands - 1).astype(np.int32)
         self.paint(mask, numbers, np.full(stands, cover, np.uint8), **fixed)
 
@@ -114,12 +126,14 @@ class Canvas:
         """The finished place, with relief."""
         rng, rows = self.rng, self.shape[0]
         relief = self.biome.relief_m * float(np.exp(rng.normal(0, 0.6))) * np.sqrt(rows / 120)
-        broad, middle = self.noise(BROAD), self.noise(PATCH)
-        height = broad + np.float32(0.22) * middle
+        broad, middle = self.noise(SMOOTH), self.noise(BROAD)
+        height = broad + np.float32(0.12) * middle
+        if rng.random() < 0.5:  # ridges and incised valleys instead of rounded hills
+            height -= np.float32(rng.uniform(0.4, 1.0)) * np.abs(self.noise(SMOOTH))
         lowness = height.copy()
         if self.drainage is not None:
             height = height * np.float32(0.5) + self.drainage
-            lowness = np.float32(0.22) * middle + self.drainage
+            lowness = np.float32(0.2) * middle + self.drainage
         water = np.isin(np.array(self.covers), [Cover.WATER, Cover.FLOODED_VEGETATION])[self.regions]
         flat = 0.25 if self.drainage is not None or water.mean() > 0.3 or scene in FLAT_SCENES else 1.0
         elevation = np.float32(relief * 0.25 * flat) * height
@@ -142,7 +156,8 @@ FLAT_SCENES: Final = ("farmland", "pivots", "paddies", "wetland", "town")
 
 def natural(canvas: Canvas, shares: dict[Cover, float], mask: Mask | None = None) -> None:
     """Patches of natural covers in the given shares, cut from one noise field so that they neighbour in order."""
-    texture = canvas.noise(PATCH) + np.float32(canvas.rng.uniform(0.1, 0.6)) * canvas.noise(MEDIUM)
+    fine = np.float32(canvas.rng.uniform(0.0, 0.35)) * canvas.noise(MEDIUM)
+    texture = canvas.noise(BROAD if canvas.rng.random() < 0.7 else PATCH) + fine
     total, below = sum(shares.values()), 0.0
     items = list(shares.items())
     canvas.rng.shuffle(items)
@@ -248,6 +263,12 @@ def river(canvas: Canvas, width: float) -> None:
     distance = np.abs(across + bends + np.float32(rng.uniform(-0.3, 0.3) * rows))
     canvas.drainage = distance / np.float32(rows * 0.25)
     canvas.fill(distance < width / 2, Cover.WATER)
+
+
+def gullies(canvas: Canvas, cover: Cover) -> None:
+    """Thin branching strips along a dry drainage network, greener or barer than the land around."""
+    network = np.abs(canvas.noise(BROAD)) + np.float32(0.15) * np.abs(canvas.noise(PATCH))
+    canvas.fill(network < quantile(network, canvas.rng.uniform(0.02, 0.08)), cover)
 
 
 def road(canvas: Canvas) -> None:

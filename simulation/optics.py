@@ -43,14 +43,14 @@ NOISE: Final = np.array(
 ROUGHNESS: Final = per_cover(
     {
         Cover.WATER: 0.03,
-        Cover.TREES: 0.17,
-        Cover.GRASS: 0.05,
-        Cover.FLOODED_VEGETATION: 0.10,
-        Cover.CROPS: 0.035,
-        Cover.SHRUB: 0.11,
-        Cover.BUILT: 0.15,
-        Cover.BARE: 0.05,
-        Cover.SNOW: 0.03,
+        Cover.TREES: 0.12,
+        Cover.GRASS: 0.03,
+        Cover.FLOODED_VEGETATION: 0.06,
+        Cover.CROPS: 0.02,
+        Cover.SHRUB: 0.075,
+        Cover.BUILT: 0.10,
+        Cover.BARE: 0.025,
+        Cover.SNOW: 0.02,
     }
 )
 """Relative brightness texture at 10 m by cover: crowns and their shadows, walls, clods. Chosen by eye so that forests
@@ -148,7 +148,7 @@ def surface(place: Place, now: Conditions) -> FloatArray:
     other[:, 0] = (traits[:, 0] + np.where(place.cover == Cover.WATER, 0.15, 0.0)) % 1.0
     base = reflectance(mixture(place.cover, traits, now), traits, now.wetness)
     apart = (reflectance(mixture(place.cover, other, now), other, now.wetness) - base).T
-    varied = np.clip(np.float32(0.45) * place.grain + np.float32(0.8) * place.patches, -1.6, 2.0)
+    varied = np.clip(np.float32(0.22) * place.grain + np.float32(0.85) * place.patches, -1.6, 2.0)
     varied *= MIXING[place.cover][place.regions]
     image = np.take(np.ascontiguousarray(base.T), place.regions, axis=1)
     image += np.take(np.ascontiguousarray(apart), place.regions, axis=1) * varied
@@ -171,13 +171,25 @@ def clouds(
     clear = np.zeros(shape, np.float32)
     if sky.cloud_share <= 0:
         return clear, clear
-    texture = pool.draw(rng, BROAD, shape) + np.float32(0.35) * pool.draw(rng, PATCH, shape)
-    opacity = np.clip((texture - quantile(texture, 1 - sky.cloud_share)) * np.float32(2.2), 0, 1)
+    texture = pool.draw(rng, BROAD, shape) + np.float32(0.15) * pool.draw(rng, PATCH, shape)
+    opacity = np.clip((texture - quantile(texture, 1 - sky.cloud_share)) * np.float32(rng.uniform(1.0, 3.5)), 0, 1)
     length = rng.uniform(6, 40) * np.tan(np.radians(sky.sun_zenith_deg))
     azimuth = np.radians(sky.sun_azimuth_deg)
     shift = (round(float(np.cos(azimuth) * length)), round(float(-np.sin(azimuth) * length)))
-    shadow = np.roll(opacity, shift, axis=(0, 1)) * (1 - opacity)
+    shadow = displaced(opacity, shift) * (1 - opacity)
     return opacity.astype(np.float32), shadow.astype(np.float32)
+
+
+def displaced(layer: FloatArray, shift: tuple[int, int]) -> FloatArray:
+    """The layer moved by whole rows (south) and columns (east); what comes in from outside is 0."""
+    out = np.zeros_like(layer)
+    (down, right), (rows, columns) = shift, layer.shape
+    if abs(down) >= rows or abs(right) >= columns:
+        return out
+    out[max(down, 0) : rows + min(down, 0), max(right, 0) : columns + min(right, 0)] = layer[
+        max(-down, 0) : rows + min(-down, 0), max(-right, 0) : columns + min(-right, 0)
+    ]
+    return out
 
 
 def _atmosphere(

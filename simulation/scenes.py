@@ -11,7 +11,7 @@ import numpy as np
 
 from simulation.fields import FieldPool
 from simulation.labels import Cover
-from simulation.layout import Canvas, Place, blob, coast, lake, natural, parcels, pivots, river, road, town
+from simulation.layout import Canvas, Place, blob, coast, gullies, lake, natural, parcels, pivots, river, road, town
 from simulation.spectra import BIOMES, Biome
 
 Painter = Callable[[Canvas], None]
@@ -90,7 +90,7 @@ def _lake(canvas: Canvas) -> None:
 
 def _coast(canvas: Canvas) -> None:
     _surroundings(canvas)
-    coast(canvas, canvas.rng.uniform(0.15, 1.0))
+    coast(canvas, 1.0 if canvas.rng.random() < 0.2 else canvas.rng.uniform(0.15, 1.0))
 
 
 def _river(canvas: Canvas) -> None:
@@ -177,7 +177,9 @@ def draw_place(
         scene = str(rng.choice(names, p=np.array(odds) / sum(odds)))
     canvas = Canvas(rng, pool, biome, shape)
     SCENES[scene](canvas)
-    if rng.random() < 0.25:
+    if scene in ("shrubland", "barren", "pasture", "forest") and rng.random() < 0.4:
+        gullies(canvas, Cover(int(rng.choice([Cover.TREES, Cover.SHRUB, Cover.GRASS, Cover.BARE]))))
+    for _ in range(int(rng.choice([0, 1, 2], p=[0.65, 0.25, 0.1]))):
         road(canvas)
     if scene in ("farmland", "pasture", "mixed") and rng.random() < 0.2:
         town(canvas, blob(canvas, rng.uniform(0.02, 0.12)), rng.uniform(0.3, 0.8))

@@ -9,15 +9,16 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from sqlalchemy import Engine
 
-from schemas.database import connect, migrate
 from schemas.errors import InvalidArea, UsageError
-from schemas.geometry import read_area, read_bbox, to_geojson
-from schemas.settings import Stack
+
+if TYPE_CHECKING:  # so that `tocsin --help` need not wait for them
+    from sqlalchemy import Engine
+
+    from schemas.settings import Stack
 
 Data = Annotated[
     Path | None,
@@ -36,6 +37,8 @@ Moment = Annotated[str | None, typer.Option(metavar="ISO", help="A date or time,
 
 def open_stack(data: Path | None) -> Stack:
     """Settings from the environment, with the folder that the command line named."""
+    from schemas.settings import Stack
+
     if data is not None:
         os.environ["TOCSIN_DATA"] = str(data)
     return Stack()
@@ -47,6 +50,8 @@ def open_database(stack: Stack) -> Engine:
     Raises:
         StoreUnavailable: it does not answer.
     """
+    from schemas.database import connect, migrate
+
     if not stack.database_url:
         stack.data.mkdir(parents=True, exist_ok=True)
     migrate(stack.database)
@@ -76,6 +81,8 @@ def parse_area(bbox: str | None, file: Path | None) -> dict[str, object] | None:
     Raises:
         InvalidArea: it cannot be used, or both are given.
     """
+    from schemas.geometry import read_area, read_bbox, to_geojson
+
     if bbox and file:
         raise InvalidArea("give --bbox or --area, not both")
     if file:

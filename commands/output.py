@@ -9,9 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from datetime import datetime
-
-from schemas.messages import utc
+from datetime import UTC, datetime
 
 
 def print_json(document: object) -> None:
@@ -55,5 +53,5 @@ def _cell(value: object) -> str:
 
 def _plain(value: object) -> object:
     if isinstance(value, datetime):
-        return utc(value)
+        return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return str(value)

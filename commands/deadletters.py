@@ -1,0 +1,81 @@
+"""`tocsin dead-letters …`: messages that could not be handled.
+
+Flows in: the dead-letter table. Flows out: reasons, and messages sent again. Stops before mending what was wrong.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from commands.options import Data, Json, open_database, open_stack
+from commands.output import print_json, say, table
+from schemas.errors import UsageError
+
+dead_letters = typer.Typer(no_args_is_help=True, help="Messages that could not be handled, with the reason.")
+
+
+@dead_letters.command("list")
+def list_(
+    everything: Annotated[bool, typer.Option("--all", help="Those already sent again too.")] = False,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Show what could not be handled."""
+    from schemas.dead_letters import list_dead_letters
+
+    found = list_dead_letters(open_database(open_stack(data)), redriven=everything)
+    if as_json:
+        print_json([letter.model_dump(mode="json", exclude={"value"}) for letter in found])
+        return
+    rows = [(str(x.dead_letter_id)[:8], x.failed_at, x.topic, x.item_id, x.error, x.reason[:90]) for x in found]
+    table("Dead letters", ("id", "failed", "topic", "item", "error", "reason"), rows, "none: everything was handled")
+
+
+@dead_letters.command("show")
+def show(
+    which: Annotated[str, typer.Argument(help="Its id, or the start of it.")], data: Data = None, as_json: Json = False
+) -> None:
+    """Show one dead letter whole, with the message as it came."""
+    from schemas.dead_letters import show as find
+
+    letter = find(open_database(open_stack(data)), which)
+    text = letter.value.tobytes().decode(errors="replace")
+    document = letter.model_dump(mode="json", exclude={"value"}) | {"message": text}
+    if as_json:
+        print_json(document)
+        return
+    for name, value in document.items():
+        say(f"{name:15} {value}")
+
+
+@dead_letters.command("redrive")
+def redrive(
+    which: Annotated[list[str] | None, typer.Argument(help="Ids, or the start of them.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All that have not been sent again yet.")] = False,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Send messages to their topic again, once the cause is mended; needs a running broker (tocsin up)."""
+    from schemas.dead_letters import list_dead_letters
+    from schemas.dead_letters import redrive as send_again
+    from schemas.dead_letters import show as find
+    from schemas.publisher import Publisher, bootstrap_servers
+
+    if not which and not everything:
+        raise UsageError("name the dead letters to send again, or --all: see tocsin dead-letters list")
+    stack = open_stack(data)
+    engine = open_database(stack)
+    letters = list_dead_letters(engine) if everything else [find(engine, one) for one in which or []]
+    publisher = Publisher(bootstrap_servers(stack), "tocsin-redrive")
+    try:
+        count = send_again(engine, publisher, [letter.dead_letter_id for letter in letters])
+    finally:
+        publisher.close()
+    print_json({"redriven": count}) if as_json else say(f"{count} sent again")
+
+
+def register(app: typer.Typer) -> None:
+    """Put these commands on the front door."""
+    app.add_typer(dead_letters, name="dead-letters")

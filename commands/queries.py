@@ -1,0 +1,151 @@
+"""`tocsin query …`: standing queries.
+
+Flows in: sentences, areas, budgets. Flows out: rows that the matcher takes up with its next batch. Stops before
+matching.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from commands.options import AreaFile, Bbox, Data, Json, open_database, open_stack, parse_area
+from commands.output import note, print_json, say, table
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from schemas.messages import StandingQuery
+
+query = typer.Typer(no_args_is_help=True, help="Standing queries: what you want to hear about.")
+Which = Annotated[str, typer.Argument(metavar="ID", help="Its id, or the first characters of it.")]
+Budget = Annotated[str, typer.Option(metavar="N/PERIOD", help="Alarms you can bear: 2/week, 1/day, 5/month.")]
+Mode = Annotated[str, typer.Option(metavar="MODE", help="appearance: it is new here; presence: it is here.")]
+Sensors = Annotated[list[str] | None, typer.Option(metavar="S", help="s1 (radar) or s2 (optical); default both.")]
+Threshold = Annotated[float | None, typer.Option(help="Your own threshold on the score, instead of the budget's.")]
+
+
+@query.command("add", epilog='Example: tocsin query add "flooded fields" --bbox -1.2,37.8,-0.6,38.4 --budget 1/week')
+def add(
+    sentence: Annotated[str, typer.Argument(help="What you want to hear about, in plain words.")],
+    bbox: Bbox = None,
+    area: AreaFile = None,
+    budget: Budget = "2/week",
+    mode: Mode = "appearance",
+    sensor: Sensors = None,
+    threshold: Threshold = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Register a standing query; it is in force with the next acquisition."""
+    from alerts import queries
+
+    engine = open_database(open_stack(data))
+    added = queries.add(
+        engine,
+        sentence,
+        area=parse_area(bbox, area),
+        budget=budget,
+        mode=mode,
+        sensors=sensor or queries.SENSORS,
+        threshold=threshold,
+    )
+    if as_json:
+        print_json(describe(engine, added.query) | {"notes": list(added.notes)})
+        return
+    say(f'query {str(added.query.query_id)[:8]}: "{added.query.sentence}", {added.query.mode}, {budget}')
+    for text in added.notes:
+        note(f"note: {text}")
+
+
+@query.command("list")
+def list_(data: Data = None, as_json: Json = False) -> None:
+    """Show all standing queries."""
+    from alerts import queries
+
+    engine = open_database(open_stack(data))
+    found = queries.list_queries(engine)
+    if as_json:
+        print_json([describe(engine, one) for one in found])
+        return
+    rows = [
+        (str(q.query_id)[:8], q.sentence, q.mode, _budget(q), "area" if q.area else "everywhere", q.status)
+        for q in found
+    ]
+    columns = ("id", "sentence", "mode", "budget", "where", "status")
+    table("Standing queries", columns, rows, "no queries yet: tocsin query add --help")
+
+
+@query.command("show")
+def show(which: Which, data: Data = None, as_json: Json = False) -> None:
+    """Show one standing query with its thresholds and what they rest on."""
+    from alerts import queries
+
+    engine = open_database(open_stack(data))
+    found = queries.show(engine, which)
+    if as_json:
+        print_json(describe(engine, found))
+        return
+    say(f'"{found.sentence}"')
+    say(f"id {found.query_id}, version {found.version}, {found.status}")
+    say(
+        f"{found.mode}, {_budget(found)}, sensors {' '.join(found.sensors)}, "
+        f"{'in an area' if found.area else 'everywhere'}"
+    )
+    rows = [
+        (row.sensor, row.score, row.presence, row.basis, row.background, row.release)
+        for row in queries.thresholds(engine, found.query_id)
+    ]
+    columns = ("sensor", "score above", "looks like it above", "from", "archive scores", "release")
+    table("Thresholds", columns, rows, "no thresholds yet: a running matcher computes them")
+
+
+@query.command("pause")
+def pause(which: Which, data: Data = None, as_json: Json = False) -> None:
+    """Stop matching a query until it is resumed."""
+    _change("pause", which, data, as_json)
+
+
+@query.command("resume")
+def resume(which: Which, data: Data = None, as_json: Json = False) -> None:
+    """Match a paused query again."""
+    _change("resume", which, data, as_json)
+
+
+@query.command("remove")
+def remove(which: Which, data: Data = None, as_json: Json = False) -> None:
+    """End a query; its incidents and alerts stay."""
+    _change("remove", which, data, as_json)
+
+
+def describe(engine: Engine, found: StandingQuery) -> dict[str, Any]:
+    """A standing query with its thresholds, as JSON."""
+    from alerts import queries
+
+    names = ("sensor", "release", "score", "presence", "basis", "background", "computed_at")
+    rows = queries.thresholds(engine, found.query_id)
+    return found.model_dump(mode="json") | {
+        "thresholds": [{name: getattr(row, name) for name in names} for row in rows]
+    }
+
+
+def _change(verb: str, which: str, data: Path | None, as_json: bool) -> None:
+    from alerts import queries
+
+    engine = open_database(open_stack(data))
+    found = {"pause": queries.pause, "resume": queries.resume, "remove": queries.remove}[verb](engine, which)
+    if as_json:
+        print_json(describe(engine, found))
+    else:
+        say(f'query {str(found.query_id)[:8]} "{found.sentence}" is {found.status}')
+
+
+def _budget(found: StandingQuery) -> str:
+    return f"{found.budget.alarms:g} in {found.budget.per_days:g} days"
+
+
+def register(app: typer.Typer) -> None:
+    """Put these commands on the front door."""
+    app.add_typer(query, name="query")

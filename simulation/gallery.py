@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import rasterio  # type: ignore[import-untyped]
+import rasterio
 from numpy.typing import NDArray
 
 from simulation.chips import Chips, make_chips
@@ -41,7 +41,8 @@ def radar_colour(pixels: FloatArray) -> Picture:
 
 def _stretch(planes: FloatArray, low: float, high: float, gamma: float = 1.6) -> Picture:
     unit = np.clip((np.nan_to_num(planes) - low) / (high - low), 0, 1) ** (1 / gamma)
-    return (np.moveaxis(unit, 0, -1) * 255).astype(np.uint8)
+    picture: Picture = (np.moveaxis(unit, 0, -1) * 255).astype(np.uint8)
+    return picture
 
 
 def mosaic(rows: list[list[Picture]]) -> Picture:

@@ -172,12 +172,13 @@ def clouds(
     if sky.cloud_share <= 0:
         return clear, clear
     texture = pool.draw(rng, BROAD, shape) + np.float32(0.15) * pool.draw(rng, PATCH, shape)
-    opacity = np.clip((texture - quantile(texture, 1 - sky.cloud_share)) * np.float32(rng.uniform(1.0, 3.5)), 0, 1)
+    edge = np.float32(quantile(texture, 1 - sky.cloud_share))
+    opacity = np.clip((texture - edge) * np.float32(rng.uniform(1.0, 3.5)), 0, 1).astype(np.float32)
     length = rng.uniform(6, 40) * np.tan(np.radians(sky.sun_zenith_deg))
     azimuth = np.radians(sky.sun_azimuth_deg)
     shift = (round(float(np.cos(azimuth) * length)), round(float(-np.sin(azimuth) * length)))
     shadow = displaced(opacity, shift) * (1 - opacity)
-    return opacity.astype(np.float32), shadow.astype(np.float32)
+    return opacity, shadow
 
 
 def displaced(layer: FloatArray, shift: tuple[int, int]) -> FloatArray:

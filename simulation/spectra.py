@@ -204,7 +204,9 @@ def crop_stage(traits: FloatArray, now: Conditions) -> tuple[FloatArray, FloatAr
     green = 0.95 * up * (1 - down) + 0.12 * winter_crop * (now.day > 300)
     irrigated = traits[:, 7] > 0.85
     green = np.where(irrigated & (now.summer > 0.3), 0.9, green)
-    ripe = up * down * np.where(now.day < fall + 35 + 60 * traits[:, 5], 1.0, 0.25)
+    cut = (now.day >= fall + 4 + 90 * traits[:, 5]) & ~irrigated
+    green = np.where(cut, 0.3 * green, green)
+    ripe = up * down * np.where(cut, 0.15, 1.0)
     cover = np.where(traits[:, 8] < 0.12, 0.05, 1.0)
     return (green * cover).astype(np.float32), (0.85 * ripe * cover * (1 - green)).astype(np.float32)
 

@@ -1,0 +1,241 @@
+"""What a cell looked like before: running means that can always be made anew from the points.
+
+Flows in: points already written, with what they replaced. Flows out: the mean of earlier acquisitions of each,
+and updated baselines. Stops before matching.
+
+A baseline is a cache of its series of points, which are the truth. A point is durable before its baseline is
+touched, so after a crash in between the baseline merely lacks it, and the redelivered message finds a point that
+the baseline does not know: then, as in every other case that simple arithmetic does not cover, the baseline is
+made anew from the points. Two writers notice each other by the revision and the later one starts again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archive.interface import DIMENSION, ArchiveFilter, Baselines, Vectors
+from archive.points import baseline_id
+from archive.records import is_point, members, names, ordered
+from archive.store import Baseline, Members, Store
+from schemas.errors import StoreUnavailable
+from schemas.messages import Embedding
+
+MEMBERS_LISTED = 64
+"""Members kept by name: enough to spot redelivered and late acquisitions of a year without reading the series."""
+CELLS_READ_AT_ONCE = 16
+"""Series read from the points together: bounds the memory of remaking baselines."""
+MOST_CONFLICTS = 20
+"""Times that another writer may come first before we give up and let the message be retried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One recorded acquisition of one cell.
+
+    Attributes:
+        embedding: As the archive holds it now: the recorded one, or the newer one that was there.
+        vector: float32 (384,), likewise.
+        before: What the point's id held before, or None.
+        series: The baseline that it belongs to.
+        member: What that baseline lists of it, `records.MEMBER` (1,).
+    """
+
+    embedding: Embedding
+    vector: Vectors
+    before: tuple[Embedding, Vectors] | None
+    series: UUID
+    member: Members
+
+    @property
+    def changed(self) -> bool:
+        """Whether the point is another than before."""
+        return (
+            self.before is None or self.before[0] != self.embedding or not np.array_equal(self.before[1], self.vector)
+        )
+
+
+def written(embedding: Embedding, vector: Vectors, before: tuple[Embedding, Vectors] | None) -> Written:
+    """What `update` needs of one point."""
+    return Written(embedding, vector, before, baseline_id(embedding), members([embedding]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    mean: NDArray[np.float64]
+    count: int
+    baseline: Baseline | None
+    """To be written, or None where nothing changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A baseline that agrees with the points, seen from one acquisition of its series.
+
+    Attributes:
+        total: float64 (384,), sum over all members but this acquisition.
+        others: All listed members but this acquisition.
+        count: How many members there are but this acquisition, listed or not.
+        earlier: Listed members sensed before it.
+        later: Members sensed at the same time or after; all of them are listed.
+    """
+
+    baseline: Baseline
+    total: NDArray[np.float64]
+    others: Members
+    count: int
+    earlier: Members
+    later: Members
+
+    @property
+    def needed(self) -> Members:
+        """Members whose vectors are needed: the fewer of both sides."""
+        return self.earlier if self._adds_up else self.later
+
+    def past(self, vectors: Mapping[UUID, Vectors]) -> NDArray[np.float64] | None:
+        """Sum over the earlier members, float64 (384,); None where a vector is missing."""
+        if any(point_id not in vectors for point_id, _ in names(self.needed)):
+            return None
+        part = sum((vectors[point_id].astype(np.float64) for point_id, _ in names(self.needed)), np.zeros(DIMENSION))
+        return part if self._adds_up else self.total - part
+
+    @property
+    def _adds_up(self) -> bool:
+        return self.count == len(self.others) and len(self.earlier) < len(self.later)
+
+
+def update(store: Store, points: Sequence[Written]) -> Baselines:
+    """Bring baselines up to date with written points, and tell what came before each.
+
+    Args:
+        store: Where the points already are.
+        points: Of one release, every series at most once.
+
+    Raises:
+        StoreUnavailable: other writers came first again and again.
+    """
+    outcomes: dict[UUID, _Outcome] = {}
+    waiting = list(points)
+    for _ in range(MOST_CONFLICTS):
+        if not waiting:
+            break
+        fresh = _outcomes(store, waiting)
+        changed = [outcome.baseline for outcome in fresh.values() if outcome.baseline]
+        lost = store.write_baselines(waiting[0].embedding.release, changed) if changed else set()
+        outcomes |= {series: outcome for series, outcome in fresh.items() if series not in lost}
+        waiting = [one for one in waiting if one.series in lost]
+    if waiting:
+        raise StoreUnavailable(f"{len(waiting)} baselines are being changed by other writers: try again")
+    return _answer([outcomes[one.series] for one in points])
+
+
+def _outcomes(store: Store, points: Sequence[Written]) -> dict[UUID, _Outcome]:
+    """What each point's baseline says and becomes: by arithmetic where that is safe, else by reading the series."""
+    release = points[0].embedding.release
+    stored = store.baselines(release, [one.series for one in points])
+    known = {one.series: _known(one, stored[one.series]) for one in points if one.series in stored}
+    wanted = [name for one in known.values() if one for name in names(one.needed)]
+    vectors = store.vectors(release, wanted) if wanted else {}
+    outcomes: dict[UUID, _Outcome] = {}
+    unclear: list[Written] = []
+    for one in points:
+        outcome = _by_arithmetic(one, known[one.series], vectors) if one.series in known else _first(one)
+        if outcome:
+            outcomes[one.series] = outcome
+        else:
+            unclear.append(one)
+    for start in range(0, len(unclear), CELLS_READ_AT_ONCE):
+        outcomes |= _by_reading(store, unclear[start : start + CELLS_READ_AT_ONCE], stored)
+    return outcomes
+
+
+def _first(one: Written) -> _Outcome | None:
+    """The first of its series; None where the point was there before and its baseline was not: a crash between."""
+    if one.before:
+        return None
+    return _Outcome(np.zeros(DIMENSION), 0, Baseline(one.series, one.vector, 1, one.member, 1))
+
+
+def _known(one: Written, baseline: Baseline) -> _Known | None:
+    """A baseline seen from one acquisition; None where it and the points do not agree, or it lists too little."""
+    own = is_point(baseline.members, one.embedding.point_id)
+    listed, others = baseline.members[own], baseline.members[~own]
+    expected = members([one.before[0]]) if one.before else listed[:0]
+    if not np.array_equal(listed, expected) or (own.any() and listed["sensing_us"][0] != one.member["sensing_us"][0]):
+        return None
+    at = one.member["sensing_us"][0]
+    unlisted = baseline.count > len(baseline.members)
+    if unlisted and not baseline.members["sensing_us"][0] < at:
+        return None  # members that are not listed may be later than this acquisition
+    total = baseline.vector.astype(np.float64) * baseline.count
+    if one.before:
+        total -= one.before[1]
+    earlier = others["sensing_us"] < at
+    return _Known(baseline, total, others, baseline.count - len(listed), others[earlier], others[~earlier])
+
+
+def _by_arithmetic(one: Written, known: _Known | None, vectors: Mapping[UUID, Vectors]) -> _Outcome | None:
+    """Add or exchange one member; None where that is not safe."""
+    past = known.past(vectors) if known else None
+    if known is None or past is None:
+        return None
+    changed = None
+    if one.changed:
+        mean = ((known.total + one.vector) / (known.count + 1)).astype(np.float32)
+        listed = ordered(np.concatenate([known.others, one.member]))[-MEMBERS_LISTED:]
+        changed = Baseline(one.series, mean, known.count + 1, listed, known.baseline.revision + 1)
+    count = known.count - len(known.later)
+    return _Outcome(past / count if count else np.zeros(DIMENSION), count, changed)
+
+
+def _by_reading(store: Store, points: Sequence[Written], stored: Mapping[UUID, Baseline]) -> dict[UUID, _Outcome]:
+    """Make baselines anew from all points of their cells."""
+    release = points[0].embedding.release
+    cells = tuple(sorted({one.embedding.cell for one in points}))
+    sensors = tuple(sorted({one.embedding.sensor for one in points}))
+    series: dict[UUID, list[tuple[Embedding, Vectors]]] = {}
+    for page in store.scroll(release, ArchiveFilter(cells=cells, sensors=sensors)):
+        for embedding, vector in zip(page.embeddings, page.vectors, strict=True):
+            series.setdefault(baseline_id(embedding), []).append((embedding, vector))
+    return {one.series: _read_outcome(one, series[one.series], stored.get(one.series)) for one in points}
+
+
+def _read_outcome(one: Written, rows: Sequence[tuple[Embedding, Vectors]], stored: Baseline | None) -> _Outcome:
+    past = [
+        vector
+        for embedding, vector in rows
+        if embedding.sensing_at < one.embedding.sensing_at and embedding.point_id != one.embedding.point_id
+    ]
+    made = Baseline(
+        one.series,
+        _mean([vector for _, vector in rows]).astype(np.float32),
+        len(rows),
+        members([embedding for embedding, _ in rows])[-MEMBERS_LISTED:],
+        stored.revision + 1 if stored else 1,
+    )
+    return _Outcome(_mean(past), len(past), None if stored and _same(made, stored) else made)
+
+
+def _mean(vectors: Sequence[Vectors]) -> NDArray[np.float64]:
+    """Mean of vectors, float64 (384,); zeros of none."""
+    total = np.sum(vectors, axis=0, dtype=np.float64) if vectors else np.zeros(DIMENSION)
+    return np.asarray(total / max(len(vectors), 1))
+
+
+def _same(made: Baseline, stored: Baseline) -> bool:
+    return (
+        made.count == stored.count
+        and np.array_equal(made.members, stored.members)
+        and np.allclose(made.vector, stored.vector, rtol=0, atol=1e-7)
+    )
+
+
+def _answer(outcomes: Sequence[_Outcome]) -> Baselines:
+    vectors = np.zeros((len(outcomes), DIMENSION), dtype=np.float32)
+    for row, outcome in enumerate(outcomes):
+        vectors[row] = outcome.mean
+    return Baselines(vectors, tuple(outcome.count for outcome in outcomes))

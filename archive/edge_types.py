@@ -1,0 +1,40 @@
+"""Conditions as the in-process engine's own types.
+
+Flows in: `filters.conditions`. Flows out: a `qdrant_edge` filter. Stops before anything that we don't ask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import qdrant_edge as edge
+
+from archive.filters import AtMost, Between, Box, Condition, InBoxes, Is, OneOf
+from archive.points import stamp
+
+
+def to_edge(conditions: Sequence[Condition]) -> edge.Filter | None:
+    """All conditions as one filter; None where there are none."""
+    return edge.Filter(must=[_condition(one) for one in conditions]) if conditions else None
+
+
+def _condition(one: Condition) -> edge.ConditionType:
+    match one:
+        case OneOf(key, values):
+            return edge.FieldCondition(key=key, match=edge.MatchAny(list(values)))
+        case Is(key, value):
+            return edge.FieldCondition(key=key, match=edge.MatchValue(value))
+        case AtMost(key, value):
+            return edge.FieldCondition(key=key, range=edge.RangeFloat(lte=value))
+        case Between(key, since, until):
+            span = edge.RangeDateTime(gte=stamp(since) if since else None, lt=stamp(until) if until else None)
+            return edge.FieldCondition(key=key, range=span)
+        case InBoxes(key, boxes):
+            return edge.Filter(should=[edge.FieldCondition(key=key, geo_bounding_box=_box(box)) for box in boxes])
+
+
+def _box(box: Box) -> edge.GeoBoundingBox:
+    west, south, east, north = box
+    return edge.GeoBoundingBox(
+        top_left=edge.GeoPoint(lon=west, lat=north), bottom_right=edge.GeoPoint(lon=east, lat=south)
+    )

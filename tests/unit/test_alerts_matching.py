@@ -21,7 +21,7 @@ from schemas.messages import Acquisition, Alert, EmbeddingBatch, IncidentState, 
 from schemas.tables import AcquisitionRow, AlertRow, IncidentRow, MatchedBatchRow, MatchRow, OutboxRow
 
 DAY0 = datetime(2026, 7, 1, 10, tzinfo=UTC)
-SQUARE = cell_at(14.5, 40.5).square
+SQUARE = cell_at(14.5, 41.2).square
 FIRE, LAND = np.eye(2, 384, dtype=np.float32)
 
 

@@ -9,8 +9,6 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from encoders.bands import BANDS, present_mask
-
 DIMENSION = 384
 """Length of every embedding: the width of MiniLM-L6, the anchor of the shared text space."""
 

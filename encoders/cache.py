@@ -1,0 +1,43 @@
+"""In: `TOCSIN_CACHE` or the platform's habit. Out: the folders where releases and built engines lie.
+
+Stops at paths: nothing is made until something is written.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class CacheSettings(BaseSettings):
+    """Where encoders keep what they can fetch or build again."""
+
+    model_config = SettingsConfigDict(env_prefix="TOCSIN_", frozen=True)
+
+    cache: Path | None = None
+    """Folder of pulled releases (0.2-2.5 GB each) and built engines; none: the platform's cache folder."""
+
+
+def cache_folder() -> Path:
+    """The folder in force now, for example `~/.cache/tocsin`."""
+    chosen = CacheSettings().cache
+    return chosen.expanduser() if chosen is not None else _platform_folder() / "tocsin"
+
+
+def releases_folder() -> Path:
+    """One folder a pulled release, by its name."""
+    return cache_folder() / "releases"
+
+
+def engines_folder() -> Path:
+    """ONNX files built from releases; may be deleted at any time."""
+    return cache_folder() / "engines"
+
+
+def _platform_folder() -> Path:
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))

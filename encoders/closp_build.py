@@ -1,0 +1,134 @@
+"""In: a variant and its checkpoint. Out: its towers in torch, and each as an ONNX file.
+
+Stops before running them: the only module that loads CLOSP's weights into torch.
+"""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from encoders.bands import BANDS
+from encoders.closp import Closp, empty, layout
+from encoders.lowering import lower
+from encoders.minilm import VOCABULARY
+from encoders.reference import TorchEngine
+from encoders.runtime import EngineRefused, Inputs
+from encoders.weights import read_tensors
+from encoders.words import LONGEST
+
+OPSET = 20
+"""ONNX operator set; the first that has GELU."""
+
+OUTPUT = "closp_vectors"
+"""Name of every tower's output. One that an inner value also bears ("embedding") makes an invalid model."""
+
+SAMPLE_PX = 120
+"""Side of the chips that engines are compared on."""
+
+
+class ClospBuilder:
+    """Makes the engines of one checkpoint; reads it on first need.
+
+    Args:
+        variant: a key of `encoders.closp.VARIANTS`.
+        weights: its safetensors file.
+        threads: for the torch reference.
+    """
+
+    def __init__(self, variant: str, weights: Path, threads: int | None = None) -> None:
+        self._variant = variant
+        self._weights = weights
+        self._threads = threads
+
+    @cached_property
+    def model(self) -> Closp:
+        """The loaded model.
+
+        Raises:
+            ReleaseNotFound, ReleaseMismatch: see `encoders.weights.read_tensors`.
+        """
+        tensors = read_tensors(self._weights, layout(self._variant))
+        model = empty(self._variant)
+        model.load_state_dict({key: torch.from_numpy(each) for key, each in tensors.items()}, strict=True, assign=True)
+        return model.eval()
+
+    def tower(self, name: str) -> nn.Module:
+        """``"s1"``, ``"s2"`` or ``"text"`` as a torch module."""
+        return self.model.text_tower() if name == "text" else self.model.image_tower(name)
+
+    def reference(self, tower: str) -> TorchEngine:
+        """The tower in eager torch."""
+        return TorchEngine(self.tower(tower), self._threads)
+
+    def samples(self, tower: str) -> list[Inputs]:
+        """Two batches of different size, deterministic, in the tower's own units."""
+        random = np.random.default_rng(20)
+        if tower == "text":
+            return [_sentences(random, n, tokens) for n, tokens in ((1, 4), (3, LONGEST))]
+        return [_chips(random, tower, n) for n in (1, 3)]
+
+    def export(self, tower: str, path: Path) -> None:
+        """Write a tower as ONNX with free batch, and free height and width or number of tokens."""
+        if tower == "text":
+            _export(
+                self.tower("text"),
+                {"input_ids": {0: "n", 1: "t"}, "attention_mask": {0: "n", 1: "t"}},
+                _sentences(np.random.default_rng(0), 2, 7),
+                path,
+            )
+            return
+        lowered = lower(self.model.image_tower(tower))
+        _export(lowered, {"pixels": {0: "n", 2: "h", 3: "w"}}, _chips(np.random.default_rng(0), tower, 2), path)
+
+
+def _chips(random: np.random.Generator, sensor: str, n: int) -> Inputs:
+    drawn = random.random((n, len(BANDS[sensor]), SAMPLE_PX, SAMPLE_PX), dtype=np.float32)
+    return {"pixels": drawn * np.float32(0.6) if sensor == "s2" else drawn * np.float32(25.0) - np.float32(28.0)}
+
+
+def _sentences(random: np.random.Generator, n: int, tokens: int) -> Inputs:
+    mask = np.ones((n, tokens), dtype=np.int64)
+    mask[-1, tokens // 2 :] = 0
+    return {"input_ids": random.integers(0, VOCABULARY, (n, tokens)), "attention_mask": mask}
+
+
+def _export(tower: nn.Module, axes: dict[str, dict[int, str]], example: Inputs, path: Path) -> None:
+    try:
+        with _quiet(), torch.inference_mode():
+            program = torch.onnx.export(
+                tower,
+                tuple(torch.from_numpy(each) for each in example.values()),
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=list(example),
+                output_names=[OUTPUT],
+                dynamic_shapes=axes,
+                external_data=False,
+                verbose=False,
+            )
+    except torch.onnx.OnnxExporterError as error:
+        raise EngineRefused(f"torch cannot write this tower as ONNX: {error}") from error
+    if program is None:
+        raise EngineRefused("torch wrote no ONNX program")
+    program.save(str(path))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's remarks on absent torchvision and on its own deprecations from the operator."""
+    exporter = logging.getLogger("torch.onnx")
+    before = exporter.level
+    exporter.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        exporter.setLevel(before)

@@ -1,0 +1,52 @@
+"""In: chips in physical units with gaps. Out: the numbers that CLOSP was trained on.
+
+Stops before the towers; resizing for the ViT variants happens inside them.
+
+Source: the authors' data reader (DarthReca/closp, `dataset/crisis_land_mark.py`).
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from encoders.bands import BANDS_S2
+from encoders.interface import Pixels
+
+B10 = BANDS_S2.index("B10")
+"""The cirrus band, absent from L2A: CLOSP has always seen zeros there."""
+
+FLOOR_POWER = 1e-4
+"""Linear power that zero and negative values are raised to: -40 dB, below the noise floor of every S1 mode."""
+
+FILL_DB = np.float32(1e-6)
+"""What the authors' reader puts where S1 has no data, in the unit of their pixels."""
+
+
+def prepare(pixels: Pixels, sensor: str, mask: NDArray[np.bool_]) -> Pixels:
+    """Bring chips into CLOSP's units.
+
+    S2 stays reflectance; gaps, absent bands and B10 become 0. S1 becomes decibels: the paper names no unit, but
+    most of its S1 chips are BigEarthNet-S1, which is sigma0 in dB; gaps and absent bands become `FILL_DB`.
+
+    Args:
+        pixels: float32, (n, bands, h, w), checked.
+        sensor: ``"s2"`` or ``"s1"``.
+        mask: bool, (bands,), the planes to read.
+
+    Returns:
+        float32, same shape, finite; a new array.
+    """
+    return _reflectance(pixels, mask) if sensor == "s2" else _decibels(pixels, mask)
+
+
+def _reflectance(pixels: Pixels, mask: NDArray[np.bool_]) -> Pixels:
+    prepared = np.nan_to_num(pixels, nan=0.0, posinf=0.0, neginf=0.0)
+    prepared[:, ~mask] = 0.0
+    prepared[:, B10] = 0.0
+    return prepared
+
+
+def _decibels(pixels: Pixels, mask: NDArray[np.bool_]) -> Pixels:
+    readable = np.isfinite(pixels) & mask[None, :, None, None]
+    power = np.where(readable, np.maximum(pixels, np.float32(FLOOR_POWER)), np.float32(1.0))
+    decibels = np.float32(10.0) * np.log10(power)
+    return np.where(readable, decibels, FILL_DB)

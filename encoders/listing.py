@@ -1,0 +1,99 @@
+"""In: the cache folder. Out: a row for every release that can be loaded or pulled, for `tocsin encoder list`.
+
+Stops at looking: nothing is loaded, so it answers at once.
+"""
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from encoders.bands import BANDS
+from encoders.cache import releases_folder
+from encoders.pull import read_note
+from encoders.release import NANO, REPOSITORIES, WEIGHTS
+
+OPENRAIL = "creativeml-openrail-m"
+"""Licence of the published CLOSP weights as their cards state it; `pull` shows what the card says on the day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One release.
+
+    Attributes:
+        name: what `load` takes.
+        installed: whether it can be loaded now.
+        path: folder of its files; ``None`` where it is not installed.
+        size_bytes: of all its files; 0 where it is not installed.
+        licence: identifier.
+        sensors: keys of the sensors it embeds.
+        backend: what will run it on this machine.
+        reason: why that, or how to install it.
+    """
+
+    name: str
+    installed: bool
+    path: Path | None
+    size_bytes: int
+    licence: str
+    sensors: tuple[str, ...]
+    backend: str
+    reason: str
+
+
+def installed_releases(folder: Path | None = None) -> list[Listed]:
+    """Nano, the published releases, and whatever else has been pulled.
+
+    Args:
+        folder: where releases lie; ``None``: `releases_folder()`.
+
+    Raises:
+        ReleaseMismatch: the note of an installed release is damaged.
+    """
+    releases = folder or releases_folder()
+    pulled = [each.name for each in sorted(releases.glob("*")) if (each / WEIGHTS).is_file()]
+    others = [name for name in pulled if name not in REPOSITORIES]
+    return [_nano(), *(_closp(name, releases / name) for name in (*REPOSITORIES, *others))]
+
+
+def _nano() -> Listed:
+    folder = Path(__file__).parent / "weights" / NANO
+    here = folder.is_dir()
+    return Listed(
+        name=NANO,
+        installed=here,
+        path=folder if here else None,
+        size_bytes=_size(folder),
+        licence="Apache-2.0",
+        sensors=tuple(BANDS),
+        backend="onnxruntime",
+        reason="ships with Tocsin as ONNX" if here else "this installation lacks its weights: install Tocsin again",
+    )
+
+
+def _closp(name: str, folder: Path) -> Listed:
+    note = read_note(folder)
+    here = note is not None
+    backend, reason = _backend()
+    return Listed(
+        name=name,
+        installed=here,
+        path=folder if here else None,
+        size_bytes=_size(folder) if here else 0,
+        licence=note.licence if note is not None else OPENRAIL,
+        sensors=tuple(BANDS),
+        backend=backend,
+        reason=reason if here else f"tocsin encoder pull {REPOSITORIES.get(name, name)}",
+    )
+
+
+def _backend() -> tuple[str, str]:
+    if find_spec("torch") is None or find_spec("safetensors") is None:
+        return "none", "needs torch to build its engine: pip install 'tocsin[torch]'"
+    if find_spec("onnxruntime") is None or find_spec("onnxscript") is None:
+        return "torch", "onnxruntime or onnxscript is not installed"
+    return "onnxruntime", "checked against torch when its engine is built, torch if it disagrees"
+
+
+def _size(folder: Path) -> int:
+    return sum(each.stat().st_size for each in folder.rglob("*") if each.is_file())

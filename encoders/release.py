@@ -1,0 +1,91 @@
+"""In: the name or path of a release. Out: its encoder, ready.
+
+Stops at dispatch: each family opens its own files, and imports its runtime only then.
+"""
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from encoders.cache import engines_folder, releases_folder
+from encoders.interface import Encoder
+from encoders.runtime import Backend
+from schemas.errors import ReleaseNotFound, SettingsError
+
+WEIGHTS = "model.safetensors"
+"""Name of the weights in a pulled release."""
+
+TOKENIZER = "tokenizer.json"
+"""Name of the tokenizer beside the weights."""
+
+REPOSITORIES: dict[str, str] = {
+    "closp-rn": "DarthReca/CLOSP-RN",
+    "closp-vs": "DarthReca/CLOSP-VS",
+    "closp-vl": "DarthReca/CLOSP-VL",
+    "geoclosp-rn": "DarthReca/GeoCLOSP-RN",
+}
+"""Where the published releases can be pulled from, on the Hugging Face hub."""
+
+NANO = "nano"
+"""The release that ships with Tocsin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Where a release's weights and tokenizer are."""
+
+    weights: Path
+    tokenizer: Path
+
+
+def load(release: str | Path, *, threads: int | None = None, backend: Backend = "auto") -> Encoder:
+    """Open a release.
+
+    Args:
+        release: ``"nano"``, a name of `REPOSITORIES` or of another pulled release, or the path of a folder (or
+            of its safetensors file) with a `tokenizer.json` beside the weights.
+        threads: threads for one batch; ``None``: all cores that this process may use.
+        backend: what runs a CLOSP release, see `encoders.runtime.Backend`; nano has one runtime.
+
+    Raises:
+        ReleaseNotFound: nothing of that name here; the message says how to get it.
+        ReleaseMismatch: its files are damaged or belong to another model.
+        SettingsError: a package that it needs is not installed.
+    """
+    if str(release) == NANO:
+        from encoders.nano import load_nano  # noqa: PLC0415 - each family brings its runtime
+
+        return load_nano(threads)
+    files = find(release)
+    if find_spec("safetensors") is None:
+        raise SettingsError(f"{release} needs safetensors and torch: pip install 'tocsin[torch]'")
+    from encoders.closp_release import load_closp  # noqa: PLC0415 - each family brings its runtime
+
+    return load_closp(files.weights, files.tokenizer, engines=engines_folder(), threads=threads, backend=backend)
+
+
+def find(release: str | Path) -> Files:
+    """The files of a release.
+
+    Raises:
+        ReleaseNotFound: no such name or path.
+    """
+    pulled = releases_folder() / str(release)
+    if (pulled / WEIGHTS).is_file() and Path(str(release)).name == str(release):
+        return Files(pulled / WEIGHTS, pulled / TOKENIZER)
+    if str(release) in REPOSITORIES:
+        repository = REPOSITORIES[str(release)]
+        raise ReleaseNotFound(f"{release} is not on this machine: `tocsin encoder pull {repository}` fetches it")
+    return _at(Path(release).expanduser())
+
+
+def _at(path: Path) -> Files:
+    if path.is_file():
+        return Files(path, path.with_name(TOKENIZER))
+    candidates = sorted(path.glob("*.safetensors")) if path.is_dir() else []
+    if len(candidates) == 1:
+        return Files(candidates[0], path / TOKENIZER)
+    if path.is_dir():
+        raise ReleaseNotFound(f"{path} has {len(candidates)} safetensors files: name the one to load")
+    known = ", ".join((NANO, *REPOSITORIES))
+    raise ReleaseNotFound(f"no encoder release {path}: use {known}, or the path of a folder with weights")

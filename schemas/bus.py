@@ -3,7 +3,7 @@
 Flows in: the steps of a service. Flows out: a worker that runs until SIGTERM. Stops before what becomes of a
 message (`handling`).
 
-With `approval` the only module that imports faust, and only when it runs. Why it is used in exactly this way is in
+Only this module and `faust_app` import faust, and only when they run. Why it is used in exactly this way is in
 `docs/decisions/0002-streaming-pattern.md`; change nothing here without its test under SIGKILL.
 """
 
@@ -31,6 +31,8 @@ from schemas.settings import Stack
 
 if TYPE_CHECKING:
     import faust
+
+    from schemas.faust_app import App
 
 __all__ = ["CRASH_EXIT", "BusSettings", "Step", "serve"]
 
@@ -69,6 +71,8 @@ def serve(
         every: Blocking jobs and their periods; each runs at the start, then again this long after its last end.
         settings: From `TOCSIN_BUS_…` where none are given.
     """
+    from schemas.faust_app import new_app  # noqa: PLC0415  (half a second that no reader of `Step` needs)
+
     stop = threading.Event()
     with _signals(stop):
         bootstrap = _wait_for_broker(stack, stop)
@@ -90,7 +94,8 @@ def serve(
         ]
 
         async def run() -> None:
-            worker = _Worker(_app(service, bootstrap, stack, chosen), handlers, every, BrokerWatch(stack), stop)
+            app = new_app(service, bootstrap, stack, chosen)
+            worker = _Worker(app, handlers, every, BrokerWatch(stack), stop)
             await worker.run(timedelta(seconds=chosen.stop_timeout_s))
 
         asyncio.run(run())
@@ -129,7 +134,7 @@ class _Worker:
 
     def __init__(
         self,
-        app: faust.App,
+        app: App,
         handlers: Sequence[Handler],
         every: Sequence[Job],
         watch: BrokerWatch,
@@ -162,7 +167,7 @@ class _Worker:
         log.info("service stopped")
 
     def _add_agent(self, topic: str, handler: Handler) -> None:
-        from schemas.approval import approve  # noqa: PLC0415  (imports faust)
+        from schemas.faust_app import settle  # noqa: PLC0415  (imports faust)
 
         channel = self._app.topic(topic, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
 
@@ -170,7 +175,7 @@ class _Worker:
             async for events in stream.noack_take(1, within=ONE_MESSAGE_WITHIN_S):
                 for event in events:
                     if await self._settled(handler, event):
-                        approve(self._app, event.message)
+                        settle(self._app, event.message)
                         event.ack()
                     else:  # given back: it must not hold up the stop or the rebalance, and is read again after it
                         self._app.consumer.unacked.discard(event.message)
@@ -225,40 +230,3 @@ class _Worker:
 def _exit(status: int) -> None:
     """End at once, without the acknowledgements that an orderly end would send."""
     os._exit(status)
-
-
-def _app(service: str, bootstrap: str, stack: Stack, settings: BusSettings) -> faust.App:
-    """A faust app without tables, transactions, web server, leader election or topics of its own."""
-    import faust  # noqa: PLC0415  (half a second and an event loop, that no reader of `Step` needs)
-
-    from schemas.approval import only_approved  # noqa: PLC0415  (imports faust)
-
-    folder = stack.run_folder / "faust" / service
-    folder.mkdir(parents=True, exist_ok=True)
-    production = settings.production if settings.production is not None else bool(stack.kafka)
-    session_s, heartbeat_s = (30.0, 3.0) if production else (6.0, 1.0)
-    app = faust.App(
-        f"tocsin-{service}",
-        broker=[f"kafka://{address}" for address in bootstrap.split(",")],
-        store="memory://",
-        datadir=str(folder),
-        web_enabled=False,
-        autodiscover=False,
-        topic_allow_declare=False,
-        topic_disable_leader=True,
-        table_standby_replicas=0,  # with no tables this means Kafka's own round-robin assignor
-        processing_guarantee="at_least_once",
-        stream_wait_empty=True,
-        consumer_auto_offset_reset="earliest",
-        producer_acks=-1,
-        broker_session_timeout=session_s,
-        broker_heartbeat_interval=heartbeat_s,
-        broker_rebalance_timeout=max(60.0, session_s),
-        broker_max_poll_interval=86_400.0,  # a scene may take long; heartbeats say that we live
-        broker_commit_interval=0.5,
-        broker_max_poll_records=4,
-        stream_buffer_maxsize=stack.partitions * settings.buffered_messages,
-        consumer_max_fetch_size=1024 * 1024,
-    )
-    only_approved(app)
-    return app

@@ -56,8 +56,8 @@ class BusSettings(BaseSettings):
     """Rounds through the retry topic before a message is dead: two hours of an asset host's outage."""
     stop_timeout_s: float = Field(default=600.0, gt=0, le=86_400)
     """How long the message in hand may take after SIGTERM, seconds, before we leave it to the next start."""
-    buffered_messages: int = Field(default=4, ge=1, le=1000)
-    """Messages of one partition that may wait in memory; up to `publisher.MAX_MESSAGE_BYTES` each."""
+    buffered_bytes: int = Field(default=32 * 1024 * 1024, ge=1024)
+    """Messages of one topic that wait in memory, bytes, before its partitions are paused."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,244 @@
+"""Thresholds from the archive's past: noise stays quiet, events pass, budgets are kept."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from alerts.background import History, read_history
+from alerts.places import centre, groups, reach_km
+from alerts.settings import MatcherSettings
+from alerts.thresholds import ReleaseBackground, allowed_incidents, centre_and_sigma, replay, threshold
+from schemas.cells import cell_of
+from schemas.messages import Budget, Embedding, Mode, StandingQuery, stable_id
+
+DAY0 = datetime(2026, 1, 1, 10, tzinfo=UTC)
+RULES = MatcherSettings()
+SENTENCE = np.eye(1, 384, dtype=np.float32)[0]
+NOTHING = read_history([], np.empty((0, 384), np.float32))
+
+
+def cell_id(column: int, row: int) -> str:
+    return f"33TVF{10 + column:02d}{10 + row:02d}"
+
+
+def embedding(cell: str, day: float, sensor: str = "s2", orbit: int | None = None) -> Embedding:
+    lon, lat = centre(cell)
+    when = DAY0 + timedelta(days=day)
+    return Embedding(
+        point_id=stable_id(cell, day, sensor, orbit),
+        cell=cell,
+        sensor=sensor,
+        sensing_at=when,
+        physical_key=f"{day}",
+        acquisition_id=stable_id(day),
+        processed_at=when,
+        source="test",
+        collection="c",
+        item_id=f"{day}",
+        relative_orbit=orbit,
+        release="r",
+        lon=lon,
+        lat=lat,
+        valid_fraction=1,
+        cloud_fraction=0,
+    )
+
+
+def query(mode: Mode = Mode.APPEARANCE, budget: Budget | None = None, level: float | None = None) -> StandingQuery:
+    return StandingQuery(
+        query_id=stable_id("q"),
+        version=1,
+        sentence="burn scar",
+        mode=mode,
+        budget=budget or Budget(alarms=2, per_days=7),
+        threshold=level,
+        created_at=DAY0,
+    )
+
+
+def vectors_with(scores: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Unit vectors whose cosine with the sentence is as given."""
+    rest = rng.standard_normal((len(scores), 384))
+    rest[:, 0] = 0
+    rest /= np.linalg.norm(rest, axis=1, keepdims=True)
+    return (scores[:, None] * SENTENCE + np.sqrt(1 - scores[:, None] ** 2) * rest).astype(np.float32)
+
+
+def landscape(side: int, passes: int, *, noise: float = 0.02, season: float = 0.0, seed: int = 0, events=()) -> History:
+    """A square of cells seen every 5 days; each cell has its own level, all share a season."""
+    rng = np.random.default_rng(seed)
+    places = [(x, y) for x in range(side) for y in range(side)]
+    own = rng.normal(0.05, 0.05, len(places))
+    found, scores = [], []
+    for day in range(0, 5 * passes, 5):
+        for i, (x, y) in enumerate(places):
+            found.append(embedding(cell_id(x, y), day))
+            score = own[i] + season * np.sin(day / 58) + rng.normal(0, noise)
+            scores.append(score + sum(rise for (x0, x1, since, rise) in events if x0 <= x < x1 and day >= since))
+    return read_history(found, vectors_with(np.clip(scores, -1, 1), rng))
+
+
+def calibrated(history: History, **more):
+    given_query = more.pop("query", query())
+    arguments = {"here": history, "everywhere": history, "release": None, "settings": RULES} | more
+    return threshold(given_query, "s2", SENTENCE, **arguments)
+
+
+def test_changes_are_those_of_live_matching():
+    rng = np.random.default_rng(1)
+    points = [
+        embedding(cell_id(x, 0), day, "s1", orbit) for x in (0, 1) for orbit in (15, 88) for day in (9, 3, 3.5, 20)
+    ]
+    points += [embedding(cell_id(5, 5), 3)] + [embedding(cell_id(0, 0), 3, "s1", 15)]
+    vectors = vectors_with(rng.uniform(-0.5, 0.5, len(points)), rng)
+    history = read_history(points, vectors)
+    wanted = {}
+    for i, point in enumerate(points):
+        earlier = [
+            vectors[j].astype(float)
+            for j, other in enumerate(points)
+            if (other.cell, other.relative_orbit) == (point.cell, point.relative_orbit)
+            and other.sensing_at < point.sensing_at
+        ]
+        if earlier:
+            wanted[i] = vectors[i] - np.mean(earlier, axis=0)
+    assert sorted(history.changed.tolist()) == sorted(wanted)
+    for i, change in zip(history.changed.tolist(), history.changes, strict=True):
+        np.testing.assert_allclose(change, wanted[i], atol=1e-6)
+
+
+def test_part_of_a_history_is_the_history_of_the_part():
+    whole = landscape(6, 3)
+    area = cell_of(cell_id(0, 0)).polygon.union(cell_of(cell_id(0, 1)).polygon)
+    part = whole.within(area)
+    assert set(part.cells) == {cell_id(0, 0), cell_id(0, 1)}
+    assert len(part.cells) == 6
+    assert len(part.changed) == 4
+    first = part.changed[0]
+    same = np.flatnonzero((whole.cells == part.cells[first]) & (whole.days == part.days[first]))[0]
+    np.testing.assert_array_equal(whole.changes[whole.changed.tolist().index(same)], part.changes[0])
+
+
+def test_cadence_is_the_archives_own():
+    history = landscape(10, 8)
+    assert history.cell_count == 100
+    assert history.passes_per_day() == pytest.approx(0.2)
+    assert allowed_incidents(Budget(alarms=2, per_days=7), 2, history, 700) == pytest.approx(700 / 140)
+    assert NOTHING.passes_per_day() > 0
+
+
+def test_a_tiny_archive_is_quiet_under_season_and_noise_and_hears_an_event():
+    """100 cells, 5 passes: the demo's size."""
+    found = calibrated(landscape(10, 5, season=0.05))
+    later = landscape(10, 12, season=0.05, seed=0, events=[(0, 3, 45, 0.35)])
+    change = later.changes @ SENTENCE
+    burnt = (np.char.startswith(later.cells[later.changed], "33TVF1")) & (
+        later.days[later.changed] >= later.days[0] + 45
+    )
+    burnt &= np.isin([cell[5:7] for cell in later.cells[later.changed]], ["10", "11", "12"])
+    first_day = later.days[later.changed] == later.days[0] + 45
+    assert found.basis == "archive"
+    assert (change[burnt & first_day] >= found.score).mean() > 0.9
+    assert not (change[~burnt] >= found.score).any()
+
+
+def test_an_event_of_the_past_does_not_hide_the_next():
+    """A third of the cells burnt: as many alarms as one, so the threshold stays near the noise."""
+    calm = calibrated(landscape(10, 8))
+    after = calibrated(landscape(10, 8, events=[(0, 3, 20, 0.35)]))
+    assert after.score < calm.score + 0.1
+
+
+def test_a_smaller_budget_gives_a_higher_threshold():
+    rng = np.random.default_rng(5)
+    places = [(x, y) for x in range(0, 60, 8) for y in range(0, 60, 8)]
+    points = [embedding(cell_id(x, y), day) for day in range(0, 200, 5) for x, y in places]
+    scores = np.clip(0.05 * rng.standard_t(2.5, len(points)), -0.9, 0.9)
+    history = read_history(points, vectors_with(scores, rng))
+    often, seldom = (
+        calibrated(history, query=query(budget=budget)).score
+        for budget in (Budget(alarms=5, per_days=7), Budget(alarms=1, per_days=60))
+    )
+    assert seldom > often + 0.05
+
+
+def test_presence_keeps_to_its_budget_as_well():
+    history = landscape(10, 20, noise=0.03)
+    strict = calibrated(history, query=query(Mode.PRESENCE, Budget(alarms=1, per_days=60)))
+    loose = calibrated(history, query=query(Mode.PRESENCE, Budget(alarms=7, per_days=7)))
+    assert strict.basis == loose.basis == "archive"
+    assert strict.score > loose.score
+    assert strict.presence is None
+
+
+def test_where_no_place_was_seen_twice_a_change_must_exceed_two_places_difference():
+    """Fires with one picture before and one after: nothing to learn noise from."""
+    before = landscape(7, 1)
+    found = calibrated(before)
+    _, sigma = centre_and_sigma(before.vectors @ SENTENCE.astype(float))
+    assert found.score == pytest.approx(3 * np.sqrt(2) * sigma, rel=1e-5)
+    assert 0.1 < found.score < 0.4
+
+
+def test_an_empty_archive_takes_the_releases_background_or_says_that_it_has_none():
+    rng = np.random.default_rng(2)
+    vectors = vectors_with(rng.normal(0.05, 0.03, 500), rng)
+    changes = vectors - vectors_with(rng.normal(0.05, 0.03, 500), rng)
+    found = calibrated(NOTHING, release=ReleaseBackground(vectors, changes))
+    assert found.basis == "release"
+    assert 0.15 < found.score < 0.3
+    assert 0.05 < found.presence < 0.12
+    assert calibrated(NOTHING).score is None
+    assert calibrated(NOTHING).basis == "none"
+    few = landscape(5, 1)
+    assert calibrated(few).score is None
+    assert calibrated(few, query=query(Mode.PRESENCE)).basis == "none"
+
+
+def test_a_small_area_borrows_from_everywhere():
+    here = landscape(2, 3)
+    found = calibrated(here, everywhere=landscape(10, 6))
+    assert found.basis == "archive"
+    assert found.background == 500
+
+
+def test_a_persons_threshold_wins_and_keeps_the_presence_floor():
+    found = calibrated(landscape(10, 5), query=query(level=0.31))
+    assert (found.score, found.basis) == (0.31, "manual")
+    assert found.presence is not None
+
+
+def test_many_lakes_do_not_make_the_presence_floor_unreachable():
+    """A quarter of the area looks like the sentence: what appears must beat ordinary land, not the lakes."""
+    history = landscape(10, 5, events=[(0, 2, 0, 0.5)])
+    assert calibrated(history).presence < 0.2
+
+
+@hypothesis_settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n=st.integers(1, 40),
+    allowed=st.integers(1, 6),
+    extent=st.sampled_from([4, 12, 60]),
+)
+def test_replay_keeps_what_it_promises(*, seed: int, n: int, allowed: int, extent: int):
+    """At the threshold no more incidents than allowed; just below it, one more, unless all points were walked."""
+    rng = np.random.default_rng(seed)
+    spots = rng.integers(0, extent, (n, 2)).tolist()
+    points = [embedding(cell_id(x, y), float(day)) for (x, y), day in zip(spots, rng.integers(0, 3, n), strict=True)]
+    history = read_history(points, vectors_with(np.zeros(n), rng))
+    scores = rng.permutation(n).astype(float)
+    level = replay(scores, history, np.arange(n), allowed, RULES)
+
+    def incidents(least: float) -> int:
+        cells = sorted({points[i].cell for i in np.flatnonzero(scores >= least)})
+        return len(groups(cells, reach_km(RULES.gap_cells)))
+
+    assert incidents(level) <= allowed
+    assert level == 0 or incidents(level - 1) == allowed + 1

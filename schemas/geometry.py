@@ -139,7 +139,9 @@ def _unwrap(polygon: BaseGeometry) -> BaseGeometry:
     def continuous(
         xy: np.ndarray[tuple[int, int], np.dtype[np.float64]],
     ) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-        return np.column_stack([np.rad2deg(np.unwrap(np.deg2rad(xy[:, 0]))), xy[:, 1]])
+        # whole turns only: np.unwrap rounds, its rings do not close and GEOS cuts them into nonsense
+        turns = np.concatenate([[0.0], np.cumsum(np.round(np.diff(xy[:, 0]) / 360.0))])
+        return np.column_stack([xy[:, 0] - 360.0 * turns, xy[:, 1]])
 
     lon = shapely.get_coordinates(polygon)[:, 0]
     if not isinstance(polygon, shapely.Polygon) or np.abs(np.diff(lon)).max(initial=0) <= 180:

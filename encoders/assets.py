@@ -1,0 +1,193 @@
+"""An acquisition's files, brought here whole before they are decoded.
+
+In: hrefs of an acquisition, the hosts that its source allows. Out: files in a scratch folder that is gone when the
+scene is done. Stops before looking into them.
+
+Whole files, not ranges: every cell of a scene is encoded, so every block is needed once. GDAL's own network layer
+follows redirects wherever they lead and remembers failed reads; here each hop is checked, each answer is told apart,
+and GDAL opens local files only.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urljoin
+
+import httpx
+
+from encoders.settings import EncoderSettings
+from encoders.signing import RETRYABLE_STATUS, Signer
+from schemas.errors import AssetUnavailable, UnreadableAsset
+from schemas.hosts import host_allowed
+from schemas.messages import Acquisition
+
+MAX_REDIRECTS = 3
+"""Hops of one href; each must stay on allowed hosts."""
+CHUNK_BYTES = 1 << 20
+"""Read from the network at a time."""
+PREFIX = "tocsin-scene-"
+"""Start of the name of a scratch folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What tells one state of a remote file from another."""
+
+    etag: str | None
+    modified: str | None
+    length: int | None
+
+    @classmethod
+    def of(cls, answer: httpx.Response) -> Version:
+        """From the headers of an answer."""
+        length = answer.headers.get("content-length", "")
+        return cls(answer.headers.get("etag"), answer.headers.get("last-modified"), int(length) if length else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """One asset's file.
+
+    Attributes:
+        band: Name of the asset in the acquisition, for example `B02` or `SCL`.
+        label: Item, asset and unsigned href, for messages.
+        path: Where it lies.
+        version: Which state of it this is.
+    """
+
+    band: str
+    label: str
+    path: Path
+    version: Version
+
+
+class Fetcher:
+    """Fetches files over HTTP; one for the life of a service, safe to share between threads."""
+
+    def __init__(self, settings: EncoderSettings) -> None:
+        self._settings = settings
+        self._client = httpx.Client(timeout=settings.timeout_s, headers={"Accept-Encoding": "identity"})
+        self._signer = Signer(self._client)
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._client.close()
+
+    @contextmanager
+    def scene(self, acquisition: Acquisition, bands: list[str]) -> Iterator[dict[str, Fetched]]:
+        """The files of some of an acquisition's assets, by band, until the block ends.
+
+        Raises:
+            UnreadableAsset: missing, too large, or on a host that the source may not use.
+            AssetUnavailable: a host is down, slow, or answers 429 or 5xx.
+        """
+        scratch = self._settings.scratch
+        if scratch is not None:
+            scratch.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=PREFIX, dir=scratch) as folder:
+            yield self._fetch_all(acquisition, bands, Path(folder))
+
+    def is_unchanged(self, acquisition: Acquisition, fetched: Fetched) -> bool:
+        """Whether the host still has what was fetched: then another try cannot help.
+
+        Raises:
+            UnreadableAsset, AssetUnavailable: as `scene`.
+        """
+        with self._answer(acquisition, fetched.band) as answer:
+            return Version.of(answer) == fetched.version
+
+    def _fetch_all(self, acquisition: Acquisition, bands: list[str], folder: Path) -> dict[str, Fetched]:
+        with ThreadPoolExecutor(self._settings.threads, thread_name_prefix="fetch") as pool:
+            jobs = [pool.submit(self._fetch, acquisition, band, folder / f"{band}.tif") for band in bands]
+            try:
+                return {band: job.result() for band, job in zip(bands, jobs, strict=True)}
+            finally:  # after one failure the others need not start
+                pool.shutdown(wait=False, cancel_futures=True)
+
+    def _fetch(self, acquisition: Acquisition, band: str, path: Path) -> Fetched:
+        label = describe(acquisition, band)
+        with self._answer(acquisition, band) as answer:
+            version = Version.of(answer)
+            if (version.length or 0) > self._settings.max_asset_bytes:
+                raise UnreadableAsset(f"{label}: {version.length} bytes, more than {self._settings.max_asset_bytes}")
+            with _network(label), path.open("wb") as file:
+                self._copy(answer, file.write, label)
+        return Fetched(band, label, path, version)
+
+    def _copy(self, answer: httpx.Response, write: Callable[[bytes], int], label: str) -> None:
+        until = time.monotonic() + self._settings.deadline_s
+        size = 0
+        for chunk in answer.iter_bytes(CHUNK_BYTES):
+            size += len(chunk)
+            if size > self._settings.max_asset_bytes:
+                raise UnreadableAsset(f"{label}: more than {self._settings.max_asset_bytes} bytes")
+            if time.monotonic() > until:
+                raise AssetUnavailable(f"{label}: not complete after {self._settings.deadline_s:.0f} s")
+            write(chunk)
+
+    @contextmanager
+    def _answer(self, acquisition: Acquisition, band: str) -> Iterator[httpx.Response]:
+        """The 200 answer for an asset; a token that storage refuses is renewed once."""
+        href, signing_url = acquisition.assets[band].href, acquisition.signing_url
+        label = describe(acquisition, band)
+        _check_host(href, acquisition.allowed_hosts, label)
+        for last in (signing_url is None, True):
+            url = self._signer.sign(href, signing_url) if signing_url else href
+            with _network(label):
+                answer = self._follow(url, acquisition.allowed_hosts, label)
+            try:
+                if answer.status_code in (401, 403) and signing_url and not last:
+                    self._signer.forget(href, signing_url)
+                    continue
+                _check_status(answer.status_code, label)
+                yield answer
+                return
+            finally:
+                answer.close()
+
+    def _follow(self, url: str, allowed_hosts: tuple[str, ...], label: str) -> httpx.Response:
+        """The first answer that is no redirect, its body still to be read."""
+        for _ in range(MAX_REDIRECTS + 1):
+            answer = self._client.send(self._client.build_request("GET", url), stream=True)
+            if not answer.has_redirect_location:
+                return answer
+            answer.close()
+            url = urljoin(url, answer.headers["location"])
+            _check_host(url, allowed_hosts, label)
+        raise UnreadableAsset(f"{label}: more than {MAX_REDIRECTS} redirects")
+
+
+def describe(acquisition: Acquisition, band: str) -> str:
+    """Item, asset and href, as they stand in messages."""
+    return f"item {acquisition.item_id}: asset {band} ({acquisition.assets[band].href})"
+
+
+@contextmanager
+def _network(label: str) -> Iterator[None]:
+    try:
+        yield
+    except httpx.InvalidURL as error:
+        raise UnreadableAsset(f"{label}: not a URL: {error}") from error
+    except httpx.TransportError as error:
+        raise AssetUnavailable(f"{label}: {type(error).__name__}: {error}") from error
+    except httpx.DecodingError as error:
+        raise UnreadableAsset(f"{label}: the body is not what its headers say: {error}") from error
+
+
+def _check_host(href: str, allowed_hosts: tuple[str, ...], label: str) -> None:
+    if not host_allowed(href, allowed_hosts):
+        shown = httpx.URL(href).copy_with(query=None) if href.startswith("http") else href
+        raise UnreadableAsset(f"{label}: leads to {shown}, which is not among the source's hosts {allowed_hosts}")
+
+
+def _check_status(status: int, label: str) -> None:
+    if status in RETRYABLE_STATUS:
+        raise AssetUnavailable(f"{label}: HTTP {status}, try again later")
+    if status != 200:
+        raise UnreadableAsset(f"{label}: HTTP {status}")

@@ -1,0 +1,37 @@
+"""What an operator may tune of the encoder service.
+
+In: `TOCSIN_ENCODER_…` environment variables. Out: one frozen object, built in `main()`. Stops before addresses,
+which all services share (`schemas.settings.Stack`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class EncoderSettings(BaseSettings):
+    """Limits of reading and encoding."""
+
+    model_config = SettingsConfigDict(env_prefix="TOCSIN_ENCODER_", frozen=True)
+
+    threads: int = Field(default=4, ge=1, le=64)
+    """Files that are fetched and decoded at once: they wait for the network and for zlib, both outside Python."""
+    block_cells: int = Field(default=64, ge=1, le=128)
+    """Chips that are cut and encoded together: 64 of 13 bands are 48 MB, four such blocks exist at a time."""
+    min_valid_fraction: float = Field(default=0.4, ge=0.0, le=1.0)
+    """Below this share of pixels with data a cell counts as not acquired: its vector would describe the gap."""
+    max_cloud_fraction: float = Field(default=0.4, ge=0.0, le=1.0)
+    """Above this share of cloud and cloud shadow a cell counts as obscured."""
+    scratch: Path | None = None
+    """Folder for the files of the scene that is being read, about 1 GB for a full tile; none: the system's own."""
+    max_asset_bytes: int = Field(default=4 * 2**30, ge=1)
+    """A file larger than this is refused: the largest band of either sensor is about 2 GB."""
+    timeout_s: float = Field(default=30.0, gt=0)
+    """Longest silence of an asset's host, seconds."""
+    deadline_s: float = Field(default=900.0, gt=0)
+    """Longest time for one file, seconds: a host that drips must not hold a worker."""
+    gdal_cache_mb: int = Field(default=256, ge=16, lt=100_000)
+    """GDAL's cache of decoded blocks, MB, for the whole process: warped scenes read windows that overlap."""

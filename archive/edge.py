@@ -29,7 +29,7 @@ import numpy as np
 import qdrant_edge as edge
 
 from archive.edge_types import to_edge
-from archive.filters import conditions
+from archive.filters import LAT, LON, conditions
 from archive.interface import DIMENSION, ArchiveFilter, Hit, Vectors
 from archive.lock import FolderLock
 from archive.points import from_payload, month, months_near, slug, to_payload, unslug
@@ -53,7 +53,8 @@ _INDEXES = {
     "sensor": edge.PayloadSchemaType.Keyword,
     "physical_key": edge.PayloadSchemaType.Keyword,
     "sensing_at": edge.PayloadSchemaType.Datetime,
-    "place": edge.PayloadSchemaType.Geo,
+    LON: edge.PayloadSchemaType.Float,
+    LAT: edge.PayloadSchemaType.Float,
     "cloud_fraction": edge.PayloadSchemaType.Float,
 }
 
@@ -110,7 +111,7 @@ class EdgeStore:
             shard.flush()
         for name, ids in moved.items():
             neighbour = self._points(release, name)
-            if neighbour:
+            if neighbour and neighbour.retrieve(list(ids), False, False):
                 neighbour.update(edge.UpdateOperation.delete_points(list(ids)))
                 neighbour.flush()
 
@@ -131,9 +132,7 @@ class EdgeStore:
         shard.flush()
         return set()
 
-    def nearest(
-        self, release: str, vector: Vectors, filter: ArchiveFilter, limit: int, min_score: float | None
-    ) -> list[Hit]:
+    def nearest(self, release: str, vector: Vectors, filter: ArchiveFilter, limit: int) -> list[Hit]:
         request = edge.QueryRequest(
             limit=limit,
             query=edge.Query.Nearest(vector.tolist()),
@@ -143,11 +142,7 @@ class EdgeStore:
         )
         found = (point for shard in self._months(release, filter) for point in shard.query(request))
         best = heapq.nlargest(limit, found, key=lambda point: point.score)
-        return [
-            Hit(from_payload(str(point.id), point.payload or {}), point.score)
-            for point in best
-            if min_score is None or point.score >= min_score
-        ]
+        return [Hit(from_payload(str(point.id), point.payload or {}), point.score) for point in best]
 
     def scroll(self, release: str, filter: ArchiveFilter) -> Iterator[Page]:
         must = to_edge(conditions(filter))

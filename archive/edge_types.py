@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import qdrant_edge as edge
 
-from archive.filters import AtMost, Between, Box, Condition, InBoxes, Is, OneOf
+from archive.filters import LAT, LON, AtMost, Between, Box, Condition, InBoxes, Is, OneOf
 from archive.points import stamp
 
 
@@ -29,12 +29,15 @@ def _condition(one: Condition) -> edge.ConditionType:
         case Between(key, since, until):
             span = edge.RangeDateTime(gte=stamp(since) if since else None, lt=stamp(until) if until else None)
             return edge.FieldCondition(key=key, range=span)
-        case InBoxes(key, boxes):
-            return edge.Filter(should=[edge.FieldCondition(key=key, geo_bounding_box=_box(box)) for box in boxes])
+        case InBoxes(boxes):
+            return edge.Filter(should=[_box(box) for box in boxes])
 
 
-def _box(box: Box) -> edge.GeoBoundingBox:
+def _box(box: Box) -> edge.Filter:
     west, south, east, north = box
-    return edge.GeoBoundingBox(
-        top_left=edge.GeoPoint(lon=west, lat=north), bottom_right=edge.GeoPoint(lon=east, lat=south)
+    return edge.Filter(
+        must=[
+            edge.FieldCondition(key=LON, range=edge.RangeFloat(gte=west, lte=east)),
+            edge.FieldCondition(key=LAT, range=edge.RangeFloat(gte=south, lte=north)),
+        ]
     )

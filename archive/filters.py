@@ -4,15 +4,15 @@ Flows in: an `ArchiveFilter`. Flows out: a few conditions that must all hold, an
 before any engine: `edge_types` and `server_types` say the same in theirs. (qdrant-client's models would do as the
 shared language too, but importing them takes seconds, and the in-process engine has no other use for them.)
 
-The engines get rectangles only, a little too large, and `inside` settles the outline: their polygons are wrong at
-the antimeridian, and boxes 300° wide or more drop points (qdrant-edge-py 0.9.0).
+The engines get rectangles only, a little too large, as ranges of longitude and latitude, and `inside` settles the
+outline. The in-process engine's own geo conditions (qdrant-edge-py 0.9.0) are wrong at the antimeridian, exclude
+their edges, and drop most points of boxes that are wide or reach a pole.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import pairwise
 
 import numpy as np
 import shapely
@@ -21,12 +21,13 @@ from shapely.geometry.base import BaseGeometry
 
 from archive.interface import ArchiveFilter
 
-WIDEST_BOX_DEG = 120.0
-"""Boxes wider than this are cut into strips."""
 MOST_BOXES = 32
 """An area of more parts is covered by the box around all of them."""
 SLACK_DEG = 1e-6
 """Boxes are larger by this on each side (0.1 m), so that rounding at their edge loses nothing."""
+
+SLACK_FRACTION = 5e-10
+"""Half a unit of the last decimal that is kept of fractions: what reads back a bit higher still passes."""
 
 Box = tuple[float, float, float, float]
 """West, south, east, north, degrees."""
@@ -42,10 +43,10 @@ class OneOf:
 
 @dataclass(frozen=True, slots=True)
 class Is:
-    """The payload field `key` is `value`."""
+    """The whole number `key` is `value`."""
 
     key: str
-    value: bool
+    value: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +68,13 @@ class Between:
 
 @dataclass(frozen=True, slots=True)
 class InBoxes:
-    """The place `key` lies in one of `boxes`, edges included."""
+    """The place lies in one of `boxes`, edges included."""
 
-    key: str
     boxes: tuple[Box, ...]
 
+
+LON, LAT = "place.lon", "place.lat"
+"""Payload fields of a point's place."""
 
 Condition = OneOf | Is | AtMost | Between | InBoxes
 
@@ -87,37 +90,22 @@ def conditions(filter: ArchiveFilter) -> list[Condition]:
     if filter.since or filter.until:
         must.append(Between("sensing_at", filter.since, filter.until))
     if filter.max_cloud is not None:
-        must.append(AtMost("cloud_fraction", filter.max_cloud))
+        must.append(AtMost("cloud_fraction", filter.max_cloud + SLACK_FRACTION))
     if filter.simulated is not None:
-        must.append(Is("simulated", filter.simulated))
+        must.append(Is("simulated", int(filter.simulated)))
     if filter.area is not None:
-        must.append(InBoxes("place", tuple(boxes(filter.area))))
+        must.append(InBoxes(tuple(boxes(filter.area))))
     return must
 
 
 def boxes(area: BaseGeometry) -> list[Box]:
-    """Rectangles (west, south, east, north) that together hold an area, none across the antimeridian."""
-    parts = [part.bounds for part in shapely.get_parts(area)]
-    whole = [area.bounds] if len(parts) > MOST_BOXES else parts
-    return [strip for box in whole for strip in _strips(_widened(box))]
+    """Rectangles that together hold an area."""
+    parts = shapely.bounds(shapely.get_parts(area))
+    whole = shapely.bounds([area]) if len(parts) > MOST_BOXES else parts
+    widened = whole + SLACK_DEG * np.array([-1, -1, 1, 1])
+    return [(float(west), float(south), float(east), float(north)) for west, south, east, north in widened]
 
 
 def inside(area: BaseGeometry, lon: NDArray[np.float64], lat: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which centres lie in an area, its edge included, bool (n,)."""
     return np.asarray(shapely.intersects_xy(area, lon, lat), dtype=bool)
-
-
-def _widened(box: tuple[float, ...]) -> Box:
-    west, south, east, north = box
-    return (
-        max(west - SLACK_DEG, -180.0),
-        max(south - SLACK_DEG, -90.0),
-        min(east + SLACK_DEG, 180.0),
-        min(north + SLACK_DEG, 90.0),
-    )
-
-
-def _strips(box: Box) -> list[Box]:
-    west, south, east, north = box
-    edges = np.linspace(west, east, int((east - west) // WIDEST_BOX_DEG) + 2)
-    return [(float(a), south, float(b), north) for a, b in pairwise(edges)]

@@ -21,6 +21,9 @@ from schemas.messages import Embedding, Sensor
 DIMENSION = 384
 """Length of every vector: the width of the shared text space."""
 
+SCORE_DIGITS = 6
+"""Decimals of a score: what float32 sums agree on, so that equal chips have equal scores on every engine."""
+
 Vectors = NDArray[np.float32]
 """float32, (n, 384)."""
 
@@ -63,7 +66,8 @@ class Hit:
 
     Attributes:
         embedding: The point, without its vector.
-        score: Dot product of its vector and the question's: the cosine when both are unit vectors.
+        score: Dot product of its vector and the question's, the cosine when both are unit vectors; rounded to
+            `SCORE_DIGITS`.
     """
 
     embedding: Embedding

@@ -28,7 +28,11 @@ EARLIEST_YEAR, LATEST_YEAR = 1972, 2200
 NEAR_MONTH_EDGE = timedelta(days=1)
 """A reprocessed scene may move in time by less than this; its older point may then lie in the next month."""
 
+DIGITS = 9
+"""Decimals kept of degrees (0.1 mm) and fractions: the in-process engine reads numbers back with their last bit off."""
+
 _CELL = re.compile(r"\d{2}[C-HJ-NP-X][A-HJ-NP-Z][A-HJ-NP-V]\d{4}")
+_ROUNDED = ("lon", "lat", "valid_fraction", "cloud_fraction")
 _KEPT = set(Embedding.model_fields) - {"schema_version", "point_id", "lon", "lat"}
 
 
@@ -67,12 +71,20 @@ def check_vector(vector: Vectors) -> None:
         raise MalformedMessage("the question's vector holds NaN or infinity")
 
 
+def rounded(embedding: Embedding) -> Embedding:
+    """The same with the decimals that are kept, so that what comes back is equal to what was stored."""
+    numbers = {name: getattr(embedding, name) for name in _ROUNDED}
+    kept = {name: round(number, DIGITS) for name, number in numbers.items()}
+    return embedding if kept == numbers else embedding.model_copy(update=kept)
+
+
 def to_payload(embedding: Embedding) -> dict[str, object]:
     """What is stored beside the vector: the message's fields, its place as one field."""
     payload = embedding.model_dump(include=_KEPT, mode="python")
     payload["sensing_at"] = stamp(embedding.sensing_at)
     payload["processed_at"] = stamp(embedding.processed_at)
     payload["acquisition_id"] = str(embedding.acquisition_id)
+    payload["simulated"] = int(embedding.simulated)  # qdrant-edge-py 0.9.0 takes MatchValue(True) for the integer 1
     payload["place"] = {"lon": embedding.lon, "lat": embedding.lat}
     return payload
 
@@ -87,8 +99,10 @@ def from_payload(point_id: UUID | str | int, payload: Mapping[str, object]) -> E
     if not isinstance(place, Mapping):
         raise MalformedMessage(f"point {point_id} has no place: was it written by something else?")
     try:
-        return Embedding.model_validate(
-            {**payload, "point_id": str(point_id), "lon": place.get("lon"), "lat": place.get("lat")}
+        return rounded(
+            Embedding.model_validate(
+                {**payload, "point_id": str(point_id), "lon": place.get("lon"), "lat": place.get("lat")}
+            )
         )
     except ValidationError as error:
         raise MalformedMessage(f"point {point_id} is no embedding of schema version 1: {error}") from error

@@ -18,7 +18,7 @@ import numpy as np
 from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import ApiException, ResponseHandlingException, UnexpectedResponse
 
-from archive.filters import conditions
+from archive.filters import LAT, LON, conditions
 from archive.interface import DIMENSION, ArchiveFilter, Hit, Vectors
 from archive.points import from_payload, slug, to_payload, unslug
 from archive.records import from_record, to_record
@@ -43,7 +43,8 @@ _INDEXES = {
     "sensor": models.PayloadSchemaType.KEYWORD,
     "physical_key": models.PayloadSchemaType.KEYWORD,
     "sensing_at": models.PayloadSchemaType.DATETIME,
-    "place": models.PayloadSchemaType.GEO,
+    LON: models.PayloadSchemaType.FLOAT,
+    LAT: models.PayloadSchemaType.FLOAT,
     "cloud_fraction": models.PayloadSchemaType.FLOAT,
 }
 
@@ -120,9 +121,7 @@ class ServerStore:
         stored = self.baselines(release, [one.baseline_id for one in baselines])
         return {one.baseline_id for one in baselines if not _is(one, stored.get(one.baseline_id))}
 
-    def nearest(
-        self, release: str, vector: Vectors, filter: ArchiveFilter, limit: int, min_score: float | None
-    ) -> list[Hit]:
+    def nearest(self, release: str, vector: Vectors, filter: ArchiveFilter, limit: int) -> list[Hit]:
         name = CELLS + slug(release)
         if not self._exists(name):
             return []
@@ -135,11 +134,7 @@ class ServerStore:
                 with_payload=True,
                 search_params=models.SearchParams(exact=True),
             ).points
-        return [
-            Hit(from_payload(point.id, point.payload or {}), point.score)
-            for point in found
-            if min_score is None or point.score >= min_score
-        ]
+        return [Hit(from_payload(point.id, point.payload or {}), point.score) for point in found]
 
     def scroll(self, release: str, filter: ArchiveFilter) -> Iterator[Page]:
         name = CELLS + slug(release)

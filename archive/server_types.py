@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from qdrant_client import models
 
-from archive.filters import AtMost, Between, Box, Condition, InBoxes, Is, OneOf
+from archive.filters import LAT, LON, AtMost, Between, Box, Condition, InBoxes, Is, OneOf
 
 
 def to_models(conditions: Sequence[Condition]) -> models.Filter | None:
@@ -27,12 +27,15 @@ def _condition(one: Condition) -> models.Condition:
             return models.FieldCondition(key=key, range=models.Range(lte=value))
         case Between(key, since, until):
             return models.FieldCondition(key=key, range=models.DatetimeRange(gte=since, lt=until))
-        case InBoxes(key, boxes):
-            return models.Filter(should=[models.FieldCondition(key=key, geo_bounding_box=_box(box)) for box in boxes])
+        case InBoxes(boxes):
+            return models.Filter(should=[_box(box) for box in boxes])
 
 
-def _box(box: Box) -> models.GeoBoundingBox:
+def _box(box: Box) -> models.Filter:
     west, south, east, north = box
-    return models.GeoBoundingBox(
-        top_left=models.GeoPoint(lon=west, lat=north), bottom_right=models.GeoPoint(lon=east, lat=south)
+    return models.Filter(
+        must=[
+            models.FieldCondition(key=LON, range=models.Range(gte=west, lte=east)),
+            models.FieldCondition(key=LAT, range=models.Range(gte=south, lte=north)),
+        ]
     )

@@ -78,9 +78,7 @@ class Store(Protocol):
         """Replace those whose stored revision is one less; returns the ids of those that somebody else changed."""
         ...
 
-    def nearest(
-        self, release: str, vector: Vectors, filter: ArchiveFilter, limit: int, min_score: float | None
-    ) -> list[Hit]:
+    def nearest(self, release: str, vector: Vectors, filter: ArchiveFilter, limit: int) -> list[Hit]:
         """The best `limit` points, best first, over a rectangle around the area; scores exact, ties in any order."""
         ...
 

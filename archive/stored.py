@@ -6,6 +6,7 @@ Flows in: embeddings, questions. Flows out: baselines, hits, series. Stops befor
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 from uuid import UUID
@@ -15,8 +16,8 @@ import numpy as np
 from archive import baselines
 from archive.baselines import Written, written
 from archive.filters import inside
-from archive.interface import DIMENSION, EVERYTHING, ArchiveFilter, Baselines, Hit, Vectors
-from archive.points import baseline_id, check, check_vector
+from archive.interface import DIMENSION, EVERYTHING, SCORE_DIGITS, ArchiveFilter, Baselines, Hit, Vectors
+from archive.points import baseline_id, check, check_vector, rounded
 from archive.store import Store
 from schemas.cells import cell_of, centres_lon_lat
 from schemas.errors import UsageError
@@ -36,6 +37,7 @@ class StoredArchive:
         """See `Archive.record`."""
         vectors = np.ascontiguousarray(vectors, dtype=np.float32)
         check(embeddings, vectors)
+        embeddings = [rounded(one) for one in embeddings]
         means = np.zeros((len(embeddings), DIMENSION), dtype=np.float32)
         counts = np.zeros(len(embeddings), dtype=int)
         for rows in _rounds(embeddings):
@@ -53,12 +55,17 @@ class StoredArchive:
         check_filter(filter)
         if not 1 <= limit <= MOST_HITS:
             raise UsageError(f"limit {limit}: ask for 1 to {MOST_HITS} hits")
+        if filter.cells == ():
+            return []
         asked = limit + 1
         while True:
-            found = self._store.nearest(release, vector, filter, asked, min_score)
-            hits = sorted(_within(filter, found), key=lambda hit: (-hit.score, hit.embedding.point_id))[:limit]
-            # Complete when nothing was left out, or when all that was left out scores less than the last hit.
-            if len(found) < asked or (len(hits) == limit and found[-1].score < hits[-1].score):
+            raw = self._store.nearest(release, vector, filter, asked)
+            found = [replace(hit, score=round(hit.score, SCORE_DIGITS)) for hit in raw]
+            good = [hit for hit in _within(filter, found) if min_score is None or hit.score >= min_score]
+            hits = sorted(good, key=lambda hit: (-hit.score, hit.embedding.point_id))[:limit]
+            # Complete when nothing was left out, or when what was left out scores less than it would have to.
+            least = hits[-1].score if len(hits) == limit else min_score
+            if len(found) < asked or (least is not None and found[-1].score < least):
                 return hits
             asked *= 4
 
@@ -70,7 +77,7 @@ class StoredArchive:
         chosen = _choose(self._cells(release, filter), max_points, seed)
         if not chosen:
             return [], np.zeros((0, DIMENSION), dtype=np.float32)
-        narrowed = _with_cells(filter, tuple(sorted(chosen)))
+        narrowed = replace(filter, area=None, cells=tuple(sorted(chosen)))  # the area is settled by the choice of cells
         pages = list(self._store.scroll(release, narrowed))
         embeddings = [embedding for page in pages for embedding in page.embeddings]
         order = sorted(range(len(embeddings)), key=lambda row: _order(embeddings[row]))
@@ -108,12 +115,14 @@ class StoredArchive:
         return baselines.update(self._store, points)
 
     def _count(self, release: str, filter: ArchiveFilter) -> int:
+        if filter.cells == ():
+            return 0
         if filter.area is None:
             return self._store.count(release, filter)
         return sum(self._cells(release, filter).values())
 
     def _cells(self, release: str, filter: ArchiveFilter) -> dict[str, int]:
-        counts = self._store.cells(release, filter)
+        counts = self._store.cells(release, filter) if filter.cells != () else {}
         if filter.area is None or not counts:
             return counts
         names = list(counts)
@@ -183,20 +192,6 @@ def _choose(cells: dict[str, int], max_points: int, seed: int) -> list[str]:
         if room <= 0:
             break
     return chosen
-
-
-def _with_cells(filter: ArchiveFilter, cells: tuple[str, ...]) -> ArchiveFilter:
-    """The same filter on chosen cells; their area is settled."""
-    return ArchiveFilter(
-        since=filter.since,
-        until=filter.until,
-        sensors=filter.sensors,
-        max_cloud=filter.max_cloud,
-        cells=cells,
-        sources=filter.sources,
-        physical_keys=filter.physical_keys,
-        simulated=filter.simulated,
-    )
 
 
 def _order(embedding: Embedding) -> tuple[object, ...]:

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 from uuid import uuid4
@@ -46,19 +47,29 @@ def main() -> None:
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with running(stack) as process:
+    with running(stack) as broker:
         while not stop.wait(0.2):
-            if process.poll() is not None:
-                log.error("the broker ended", status=process.returncode)
+            if broker.process.poll() is not None:
+                log.error("the broker ended", status=broker.process.returncode)
                 sys.exit(1)
 
 
-@contextlib.contextmanager
-def running(stack: Stack) -> Iterator[subprocess.Popen[bytes]]:
-    """A broker that takes requests, has its topics and is announced in the run folder, until the end of the block.
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """A broker that runs.
 
-    Yields:
-        Tansu's process.
+    Attributes:
+        bootstrap: host:port.
+        process: Tansu's.
+    """
+
+    bootstrap: str
+    process: subprocess.Popen[bytes]
+
+
+@contextlib.contextmanager
+def running(stack: Stack) -> Iterator[Broker]:
+    """A broker that takes requests, has its topics and is announced in the run folder, until the end of the block.
 
     Raises:
         SettingsError: Tansu is not installed.
@@ -73,7 +84,7 @@ def running(stack: Stack) -> Iterator[subprocess.Popen[bytes]]:
         _wait_until_ready(process, address, stack)
         _announce(announcement, address)
         log.info("broker started", bootstrap=address)
-        yield process
+        yield Broker(address, process)
     finally:
         _withdraw(announcement, address)
         _stop(process)

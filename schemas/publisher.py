@@ -2,6 +2,8 @@
 
 Flows in: messages of `schemas.messages`. Flows out: records that the broker has acknowledged, and the topics
 themselves. Stops before reading (`bus`) and before remembering what must still be sent (`outbox`).
+
+The Kafka client is imported where it works: the command line reads this module and must answer at once.
 """
 
 from __future__ import annotations
@@ -12,19 +14,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from threading import Event, Lock
+from typing import TYPE_CHECKING
 
 import structlog
-from kafka import KafkaAdminClient, KafkaProducer
-from kafka.errors import (
-    KafkaError,
-    MessageSizeTooLargeError,
-    TopicAlreadyExistsError,
-)
 
 from schemas.errors import Rejected, SettingsError, StoreUnavailable
 from schemas.messages import Message
 from schemas.settings import Stack
 from schemas.topics import TOPICS, Topic
+
+if TYPE_CHECKING:
+    from kafka import KafkaAdminClient, KafkaProducer
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 """Largest value of our topics. An `EmbeddingBatch` has about 0.5 MB; Kafka's own default of 1 MB leaves no room
@@ -122,6 +122,8 @@ class Publisher:
             StoreUnavailable: the broker did not acknowledge all of them; some may have arrived.
             Rejected: a record is too large for its topic.
         """
+        from kafka.errors import KafkaError, MessageSizeTooLargeError  # noqa: PLC0415
+
         try:
             producer = self._connected()
             sent = [
@@ -140,6 +142,8 @@ class Publisher:
         self._forget()
 
     def _connected(self) -> KafkaProducer:
+        from kafka import KafkaProducer  # noqa: PLC0415
+
         with self._lock:
             if self._producer is None:
                 self._producer = KafkaProducer(
@@ -176,6 +180,9 @@ def ensure_topics(bootstrap: str, *, partitions: int, replication: int) -> None:
     Raises:
         StoreUnavailable: the broker does not answer, or refuses.
     """
+    from kafka import KafkaAdminClient  # noqa: PLC0415
+    from kafka.errors import KafkaError  # noqa: PLC0415
+
     try:
         admin = KafkaAdminClient(
             bootstrap_servers=bootstrap.split(","),
@@ -227,6 +234,8 @@ def embedded_broker(stack: Stack) -> dict[str, str] | None:
 
 
 def _create(admin: KafkaAdminClient, name: str, options: dict[str, object]) -> None:
+    from kafka.errors import TopicAlreadyExistsError  # noqa: PLC0415
+
     try:
         admin.create_topics({name: options}, wait_for_metadata=True)
         log.info("topic created", topic=name)

@@ -1,0 +1,186 @@
+"""Brokers and processes that the integration tests share."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from schemas.publisher import ensure_topics
+from schemas.settings import Stack
+from schemas.topics import TOPICS
+
+with warnings.catch_warnings():  # kafka-python 3.0.12 reads its resources in a way that Python 3.11 deprecates
+    warnings.filterwarnings("ignore", "(read|open)_text is deprecated", DeprecationWarning)
+    import kafka  # noqa: F401
+
+ROOT = Path(__file__).parents[2]
+SHARED = Path(os.environ.get("TOCSIN_SHARED", ROOT.parent / "shared"))
+PARTITIONS = 4
+
+
+@pytest.fixture(scope="session")
+def apache_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of one Apache Kafka node, for the whole session."""
+    script = SHARED / "kafka" / "broker.py"
+    if not script.exists():
+        pytest.skip(f"no {script}: it runs a real Apache Kafka (TOCSIN_SHARED names its parent folder)")
+    if _java_version() < 17:
+        pytest.skip("Apache Kafka needs java 17 or newer (apt-get install openjdk-17-jre-headless)")
+    data = tmp_path_factory.mktemp("kafka")
+    with subprocess.Popen([sys.executable, script, "--data", data], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            line = process.stdout.readline() if process.stdout else ""
+            if not line.startswith("bootstrap "):
+                pytest.fail(f"Apache Kafka did not start: {line}")
+            yield line.split()[1]
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+@pytest.fixture(scope="module", params=["tansu", "apache", "named"])
+def kafka_bootstrap(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a broker whose topics are there and empty: Tansu, Apache Kafka, and the one of TOCSIN_TEST_KAFKA.
+
+    The topics of a named broker are deleted first: name one that is there for tests.
+    """
+    if request.param == "named" and not os.environ.get("TOCSIN_TEST_KAFKA"):
+        pytest.skip("TOCSIN_TEST_KAFKA names no broker")
+    with ExitStack() as stack:
+        if request.param == "tansu":
+            from embedded.broker import running
+
+            settings = Stack(data=tmp_path_factory.mktemp("tansu"), kafka="", partitions=PARTITIONS)
+            yield stack.enter_context(running(settings)).bootstrap
+        else:
+            named = request.param == "named"
+            address = os.environ["TOCSIN_TEST_KAFKA"] if named else str(request.getfixturevalue("apache_kafka"))
+            _start_afresh(address)
+            yield address
+
+
+def _start_afresh(bootstrap: str) -> None:
+    """Delete our topics with what other modules left in them, and create them again."""
+    from kafka import KafkaAdminClient
+
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap.split(","))
+    try:
+        ours = {name for topic in TOPICS for name in topic.all_names}
+        if there := sorted(ours & set(admin.list_topics())):
+            admin.delete_topics(there)
+            while ours & set(admin.list_topics()):
+                time.sleep(0.05)
+    finally:
+        admin.close()
+    ensure_topics(bootstrap, partitions=PARTITIONS, replication=1)
+
+
+def _java_version() -> int:
+    java = shutil.which("java")
+    if java is None:
+        return 0
+    said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+    return int(said.split('"')[1].split(".")[0])
+
+
+@dataclass
+class Echo:
+    """`echo_service.py` in its own process, started again whenever it ends, as a supervisor would."""
+
+    data: Path
+    environment: dict[str, str]
+    exits: list[int] = field(default_factory=list)
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it; its log goes to a file that a failing test shows."""
+        self.data.mkdir(exist_ok=True)
+        with (self.data / "echo.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, Path(__file__).parent / "echo_service.py"],
+                env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"} | self.environment,
+                stderr=log,
+                stdout=log,
+            )
+
+    def signal(self, number: signal.Signals) -> int:
+        """Send a signal and wait for the end; returns the exit status."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        status = self.process.wait(30)
+        self.process = None
+        return status
+
+    def effects(self) -> set[str]:
+        """What it has done."""
+        return set(self._column("select item from effects"))
+
+    def calls(self) -> list[str]:
+        """What it has been given, in order."""
+        return self._column("select item from calls order by rowid")
+
+    def wait_until(self, done: Callable[[], bool], timeout_s: float = 60.0) -> None:
+        """Wait, starting it again when it ends by itself."""
+        deadline = time.monotonic() + timeout_s
+        while not done():
+            if self.process is not None and (status := self.process.poll()) is not None:
+                self.exits.append(status)
+                self.start()
+            if time.monotonic() > deadline:
+                log = (self.data / "echo.log").read_text()[-6000:]
+                pytest.fail(f"not done within {timeout_s} s; effects: {sorted(self.effects())[:50]}; log: {log}")
+            time.sleep(0.03)
+
+    def stop(self) -> None:
+        """End it however it stands."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+    def _column(self, query: str) -> list[str]:
+        file = self.data / "book.sqlite"
+        if not file.exists():
+            return []
+        with closing(sqlite3.connect(file, timeout=30)) as database:
+            try:
+                return [str(row[0]) for row in database.execute(query)]
+            except sqlite3.OperationalError as error:  # the tables are not there yet
+                if "no such table" in str(error):
+                    return []
+                raise
+
+
+@pytest.fixture
+def new_echo(tmp_path: Path) -> Iterator[Callable[..., Echo]]:
+    """Makes echo services, each a consumer group of its own, and ends them after the test."""
+    made: list[Echo] = []
+
+    def make(**environment: str) -> Echo:
+        name = f"echo-{uuid4().hex[:8]}"
+        settings = {
+            "TOCSIN_DATA": str(tmp_path / name),
+            "TOCSIN_PARTITIONS": str(PARTITIONS),
+            "TOCSIN_BUS_PRODUCTION": "false",
+            "TOCSIN_BUS_FIRST_PAUSE_S": "0.05",
+            "ECHO_NAME": name,
+        }
+        echo = Echo(tmp_path / name, settings | environment)
+        made.append(echo)
+        return echo
+
+    yield make
+    for echo in made:
+        echo.stop()

@@ -65,7 +65,5 @@ class NotifierSettings(BaseSettings):
     """Longest wait between attempts, seconds."""
     retry_every_s: float = Field(default=2, gt=0, le=600)
     """How often due deliveries are looked for, seconds."""
-    max_response_bytes: int = Field(default=65_536, ge=1024, le=10_000_000)
-    """How much of a receiver's answer is read."""
     cap_sender: str = Field(default="tocsin@localhost", pattern=r"^[^\s<&,]+$")
     """Sender of CAP messages: who answers for them; an address of the operator's own domain."""

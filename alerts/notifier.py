@@ -1,0 +1,43 @@
+"""The notifier: alerts in, people told.
+
+Flows in: `Alert` of topic `alerts.v1`. Flows out: lines, files and signed requests, and the record of every delivery.
+Stops before deciding what an alert is (`matcher`).
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from alerts import deliveries
+from alerts.notifying import Notifier
+from alerts.settings import NotifierSettings
+from schemas.bus import Step, serve
+from schemas.database import connect
+from schemas.logs import configure
+from schemas.publisher import Publisher, bootstrap_servers
+from schemas.settings import Stack
+from schemas.topics import ALERTS
+
+
+def main() -> None:
+    """Run until SIGTERM."""
+    stack, settings = Stack(), NotifierSettings()
+    configure(stack.log_level, "notifier")
+    engine = connect(stack.database)
+    publisher = Publisher(bootstrap_servers(stack), "tocsin-notifier")
+
+    deliveries.resume(engine)
+    notifier = Notifier(engine, stack.data, settings)
+    serve(
+        "notifier",
+        [Step(ALERTS, notifier.handle)],
+        stack=stack,
+        engine=engine,
+        publisher=publisher,
+        every=[(timedelta(seconds=settings.retry_every_s), notifier.deliver_due)],
+    )
+    publisher.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -6,7 +6,10 @@ In: embeddings. Out: baselines, hits, histories. Stops before matching (`alerts`
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 from archive.interface import EVERYTHING, Archive, ArchiveFilter, Baselines, Hit
+from schemas.errors import SettingsError
 from schemas.settings import Stack
 
 __all__ = ["EVERYTHING", "Archive", "ArchiveFilter", "Baselines", "Hit", "open_archive"]
@@ -20,12 +23,16 @@ def open_archive(stack: Stack) -> Archive:
 
     Raises:
         StoreUnavailable: it does not answer.
-        SettingsError: a later build of Tocsin wrote it.
+        SettingsError: a later build of Tocsin wrote it, or the engine is not installed.
     """
     if stack.qdrant_url:
         from archive.server import connect  # noqa: PLC0415 - qdrant-client takes a second to import
 
         return connect(stack.qdrant_url, stack.qdrant_api_key)
+    if find_spec("qdrant_edge") is None:
+        raise SettingsError(
+            "the in-process archive needs qdrant-edge-py: install tocsin[embedded] or set TOCSIN_QDRANT_URL"
+        )
     from archive.client import OwnerClient  # noqa: PLC0415 - sockets are not needed to name a filter
 
     return OwnerClient(stack)

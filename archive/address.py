@@ -15,6 +15,8 @@ from pathlib import Path
 
 ADDRESS_FILE = "archive.json"
 LOG_FILE = "archive-owner.log"
+EXIT_LOCKED = 75
+"""Exit code of an owner that gives way to another (EX_TEMPFAIL of sysexits.h)."""
 IDLE_S = 5.0
 """An owner that was started for somebody's use ends this long after its last user."""
 

@@ -13,7 +13,8 @@ from typing import cast
 import shapely
 from pydantic import TypeAdapter, ValidationError
 
-from archive.interface import Archive, ArchiveFilter, Hit
+from archive.interface import ArchiveFilter, Hit
+from archive.stored import StoredArchive
 from archive.wire import NO_ARRAY, Frame
 from schemas import errors
 from schemas.errors import MalformedMessage, TocsinError
@@ -23,7 +24,7 @@ _EMBEDDINGS = TypeAdapter(list[Embedding])
 _NAMED = {kind.__name__: kind for kind in vars(errors).values() if isinstance(kind, type)}
 
 
-def answer(archive: Archive, question: Frame) -> Frame:
+def answer(archive: StoredArchive, question: Frame) -> Frame:
     """Do what a frame asks.
 
     Raises:
@@ -91,12 +92,12 @@ def to_filter(value: object) -> ArchiveFilter:
 _PLAIN = ("sensors", "max_cloud", "cells", "sources", "physical_keys", "simulated")
 
 
-def _record(archive: Archive, question: Frame) -> Frame:
+def _record(archive: StoredArchive, question: Frame) -> Frame:
     made = archive.record(to_embeddings(question.fields["embeddings"]), question.array)
     return Frame({"counts": made.counts}, made.vectors)
 
 
-def _search(archive: Archive, question: Frame) -> Frame:
+def _search(archive: StoredArchive, question: Frame) -> Frame:
     fields = question.fields
     min_score = fields["min_score"]
     hits = archive.search(
@@ -109,18 +110,27 @@ def _search(archive: Archive, question: Frame) -> Frame:
     return Frame({"hits": from_embeddings([h.embedding for h in hits]), "scores": [h.score for h in hits]}, NO_ARRAY)
 
 
-def _history(archive: Archive, question: Frame) -> Frame:
+def _choose(archive: StoredArchive, question: Frame) -> Frame:
     fields = question.fields
-    embeddings, vectors = archive.history(
+    chosen = archive.choose(
         release=str(fields["release"]),
         filter=to_filter(fields["filter"]),
         max_points=int(str(fields["max_points"])),
         seed=int(str(fields["seed"])),
     )
+    return Frame({"cells": chosen}, NO_ARRAY)
+
+
+def _series(archive: StoredArchive, question: Frame) -> Frame:
+    fields = question.fields
+    cells = tuple(cast("list[str]", fields["cells"]))
+    embeddings, vectors = archive.series(
+        release=str(fields["release"]), filter=to_filter(fields["filter"]), cells=cells
+    )
     return Frame({"embeddings": from_embeddings(embeddings)}, vectors)
 
 
-def _count(archive: Archive, question: Frame) -> Frame:
+def _count(archive: StoredArchive, question: Frame) -> Frame:
     release, filter = question.fields["release"], question.fields["filter"]
     count = archive.count(
         release=str(release) if release is not None else None, filter=to_filter(filter) if filter is not None else None
@@ -128,14 +138,15 @@ def _count(archive: Archive, question: Frame) -> Frame:
     return Frame({"count": count}, NO_ARRAY)
 
 
-def _releases(archive: Archive, _question: Frame) -> Frame:
+def _releases(archive: StoredArchive, _question: Frame) -> Frame:
     return Frame({"releases": archive.releases()}, NO_ARRAY)
 
 
-_CALLS: dict[str, Callable[[Archive, Frame], Frame]] = {
+_CALLS: dict[str, Callable[[StoredArchive, Frame], Frame]] = {
     "record": _record,
     "search": _search,
-    "history": _history,
+    "choose": _choose,
+    "series": _series,
     "count": _count,
     "releases": _releases,
 }

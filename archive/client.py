@@ -7,18 +7,20 @@ cut off is simply asked again of the next owner, for as long as `PATIENCE_S`.
 from __future__ import annotations
 
 import socket
+import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Self, cast
 
 import numpy as np
 
-from archive.address import LOG_FILE, Address, published, start_owner
+from archive.address import EXIT_LOCKED, LOG_FILE, Address, published, start_owner
 from archive.calls import from_embeddings, from_filter, raise_error, to_embeddings, to_hits
 from archive.interface import DIMENSION, EVERYTHING, ArchiveFilter, Baselines, Hit, Vectors
 from archive.lock import is_owned
+from archive.manifest import check_format
 from archive.wire import NO_ARRAY, BrokenFrame, Frame, prove, receive, send
 from schemas.errors import StoreUnavailable
 from schemas.messages import Embedding
@@ -30,6 +32,8 @@ SUPERVISOR_S = 10.0
 """How long we leave it to a supervisor to bring its owner back before we start one."""
 ROWS_A_CALL = 1024
 """Embeddings sent together: 1.5 MB of vectors; other clients get their turn in between."""
+POINTS_A_CALL = 4096
+"""Points of a history that are read together."""
 CONNECT_TIMEOUT_S = 5.0
 LOOK_S = 0.1
 
@@ -42,6 +46,7 @@ class OwnerClient:
         self._patience_s = patience_s
         self._connection: socket.socket | None = None
         self._turn = threading.Lock()
+        check_format(stack.archive_folder)
         with self._turn:
             self._connection = self._connect(time.monotonic() + patience_s)
 
@@ -67,10 +72,16 @@ class OwnerClient:
     def history(
         self, *, release: str, filter: ArchiveFilter, max_points: int, seed: int = 0
     ) -> tuple[list[Embedding], Vectors]:
-        """See `Archive.history`."""
-        fields = _call("history", release=release, filter=from_filter(filter), max_points=max_points, seed=seed)
-        reply = self._ask(Frame(fields, NO_ARRAY))
-        return to_embeddings(reply.fields["embeddings"]), reply.array
+        """See `Archive.history`; read in parts, so that neither end holds it twice."""
+        about = {"release": release, "filter": from_filter(filter)}
+        choice = self._ask(Frame(_call("choose", **about, max_points=max_points, seed=seed), NO_ARRAY))
+        embeddings: list[Embedding] = []
+        vectors = [np.zeros((0, DIMENSION), dtype=np.float32)]
+        for cells in _parts(cast("dict[str, int]", choice.fields["cells"])):
+            reply = self._ask(Frame(_call("series", **about, cells=cells), NO_ARRAY))
+            embeddings += to_embeddings(reply.fields["embeddings"])
+            vectors.append(reply.array)
+        return embeddings, np.concatenate(vectors)
 
     def count(self, *, release: str | None = None, filter: ArchiveFilter | None = None) -> int:
         """See `Archive.count`."""
@@ -122,21 +133,19 @@ class OwnerClient:
     def _connect(self, deadline: float) -> socket.socket:
         """Connect to the owner that runs; start one where none does."""
         data, run_folder = self._stack.data, self._stack.run_folder
-        begun = time.monotonic()
-        started_at = float("-inf")
+        ours: subprocess.Popen[bytes] | None = None
+        wait_until = time.monotonic() + SUPERVISOR_S
         while time.monotonic() < deadline:
             address = published(run_folder)
             connection = connect(address) if address else None
             if connection:
                 return connection
-            supervised = address is not None and address.supervised and time.monotonic() - begun < SUPERVISOR_S
-            if (
-                not supervised
-                and time.monotonic() - started_at > SUPERVISOR_S
-                and not is_owned(self._stack.archive_folder)
-            ):
-                start_owner(data, run_folder)
-                started_at = time.monotonic()
+            if ours and ours.returncode not in (None, 0, EXIT_LOCKED):
+                break
+            left_to_supervisor = address is not None and address.supervised and time.monotonic() < wait_until
+            running = ours is not None and ours.returncode is None
+            if not running and not left_to_supervisor and not is_owned(self._stack.archive_folder):
+                ours = start_owner(data, run_folder)
             time.sleep(LOOK_S)
         raise StoreUnavailable(
             f"no owner of the archive in {self._stack.archive_folder} answers: see {run_folder / LOG_FILE}, try again"
@@ -170,6 +179,20 @@ def retire(address: Address) -> bool:
             return bool(receive(connection).fields.get("retires"))
         except OSError:
             return True
+
+
+def _parts(cells: dict[str, int]) -> Iterator[list[str]]:
+    """Cells in order, in groups of about `POINTS_A_CALL` points."""
+    group: list[str] = []
+    points = 0
+    for cell, count in cells.items():
+        group.append(cell)
+        points += count
+        if points >= POINTS_A_CALL:
+            yield group
+            group, points = [], 0
+    if group:
+        yield group
 
 
 def _call(name: str, **fields: object) -> dict[str, object]:

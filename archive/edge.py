@@ -17,7 +17,6 @@ under another name and renamed when they are whole.
 from __future__ import annotations
 
 import heapq
-import json
 import shutil
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterator, Sequence
@@ -32,9 +31,10 @@ from archive.edge_types import to_edge
 from archive.filters import LAT, LON, conditions
 from archive.interface import DIMENSION, ArchiveFilter, Hit, Vectors
 from archive.lock import FolderLock
+from archive.manifest import check_format, write_format
 from archive.points import from_payload, month, months_near, slug, to_payload, unslug
 from archive.records import from_record, to_record
-from archive.store import FORMAT_VERSION, Baseline, Page
+from archive.store import Baseline, Page
 from schemas.errors import SettingsError
 from schemas.messages import Embedding
 
@@ -46,7 +46,6 @@ MOST_CELLS = 50_000_000
 """More distinct cells than there can be of one month: the whole facet is wanted."""
 FULL_SCAN_KB = 400_000
 """Were a graph ever built: filters that leave less than this (260,000 vectors) still scan. Fixed at creation."""
-MANIFEST = "archive.json"
 
 _INDEXES = {
     "cell": edge.PayloadSchemaType.Keyword,
@@ -72,10 +71,11 @@ class EdgeStore:
         self._lock = FolderLock(folder)
         self._open: OrderedDict[Path, edge.EdgeShard] = OrderedDict()
         try:
-            _check_format(folder)
-        except BaseException:
+            check_format(folder)
+        except SettingsError:
             self._lock.release()
             raise
+        write_format(folder)
 
     def releases(self) -> list[str]:
         return [unslug(path.parent.name) for path in self._folder.glob("*/points") if any(path.iterdir())]
@@ -250,21 +250,6 @@ def _config() -> edge.EdgeConfig:
 def _close(shard: edge.EdgeShard) -> None:
     shard.flush()
     shard.close()
-
-
-def _check_format(folder: Path) -> None:
-    manifest = folder / MANIFEST
-    if not manifest.exists():
-        part = manifest.with_suffix(".part")
-        part.write_text(json.dumps({"format_version": FORMAT_VERSION, "dimension": DIMENSION}))
-        part.replace(manifest)
-        return
-    found = json.loads(manifest.read_text())
-    if found.get("format_version") != FORMAT_VERSION or found.get("dimension") != DIMENSION:
-        raise SettingsError(
-            f"the archive in {folder} has format {found.get('format_version')} with vectors of {found.get('dimension')}"
-            f" numbers; this build reads format {FORMAT_VERSION} with {DIMENSION}: use the build that wrote it"
-        )
 
 
 def _row(vector: object) -> Vectors:

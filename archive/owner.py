@@ -21,13 +21,13 @@ from types import FrameType
 
 import structlog
 
-from archive.address import Address, publish, published, withdraw
+from archive.address import EXIT_LOCKED, Address, publish, published, withdraw
 from archive.calls import answer, from_error
 from archive.client import retire
 from archive.edge import EdgeStore
 from archive.stored import StoredArchive
 from archive.wire import NO_ARRAY, BrokenFrame, Frame, prove, receive, send
-from schemas.errors import StoreUnavailable, TocsinError
+from schemas.errors import SettingsError, StoreUnavailable, TocsinError
 from schemas.settings import Stack
 
 MOST_CLIENTS = 64
@@ -37,8 +37,8 @@ PROOF_TIMEOUT_S = 5.0
 LOCK_WAIT_S = 60.0
 """How long a supervised owner waits for one that was started for somebody's use to hand over."""
 IDLE_LOOK_S = 0.2
-EXIT_LOCKED = 75
-"""Another owner has the folder (EX_TEMPFAIL of sysexits.h)."""
+EXIT_SETTINGS = 78
+"""The folder is of another build (EX_CONFIG)."""
 EXIT_BUG = 70
 """The engine failed in a way that we don't know (EX_SOFTWARE): reopen it in a new process."""
 
@@ -159,6 +159,9 @@ def main() -> int:
     except StoreUnavailable as error:
         log.warning("archive owner gives way", reason=str(error))
         return EXIT_LOCKED
+    except SettingsError as error:
+        log.error("archive owner refuses", reason=str(error))
+        return EXIT_SETTINGS
     owner = Owner(StoredArchive(store), stack.run_folder, arguments.idle_s)
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:

@@ -73,15 +73,24 @@ class StoredArchive:
         self, *, release: str, filter: ArchiveFilter, max_points: int, seed: int = 0
     ) -> tuple[list[Embedding], Vectors]:
         """See `Archive.history`."""
+        chosen = self.choose(release=release, filter=filter, max_points=max_points, seed=seed)
+        return self.series(release=release, filter=filter, cells=tuple(chosen))
+
+    def choose(self, *, release: str, filter: ArchiveFilter, max_points: int, seed: int) -> dict[str, int]:
+        """Random cells whose series together have at most `max_points` points, with the length of each."""
         check_filter(filter)
-        chosen = _choose(self._cells(release, filter), max_points, seed)
-        if not chosen:
+        counts = self._cells(release, filter)
+        return {cell: counts[cell] for cell in sorted(_choose(counts, max_points, seed))}
+
+    def series(self, *, release: str, filter: ArchiveFilter, cells: tuple[str, ...]) -> tuple[list[Embedding], Vectors]:
+        """Whole series of chosen cells, as `Archive.history` orders them."""
+        if not cells:
             return [], np.zeros((0, DIMENSION), dtype=np.float32)
-        narrowed = replace(filter, area=None, cells=tuple(sorted(chosen)))  # the area is settled by the choice of cells
-        pages = list(self._store.scroll(release, narrowed))
+        pages = list(self._store.scroll(release, replace(filter, area=None, cells=cells)))  # `choose` settled the area
         embeddings = [embedding for page in pages for embedding in page.embeddings]
         order = sorted(range(len(embeddings)), key=lambda row: _order(embeddings[row]))
-        return [embeddings[row] for row in order], np.concatenate([page.vectors for page in pages])[order]
+        vectors = np.concatenate([page.vectors for page in pages]) if pages else np.zeros((0, DIMENSION), np.float32)
+        return [embeddings[row] for row in order], vectors[order]
 
     def count(self, *, release: str | None = None, filter: ArchiveFilter | None = None) -> int:
         """See `Archive.count`."""

@@ -84,15 +84,15 @@ def make_chips(n: int, *, seed: int, sensor: Sensor, biomes: tuple[str, ...] | N
     """
     pool = pool_for(seed)
     chosen = [b for b in BIOMES if biomes is None or b.name in biomes]
-    shots = []
+    batch = _Batch(sensor, n)
     for number in range(n):
         rng = np.random.default_rng([seed, number, 0 if sensor == "s2" else 1])
         biome = chosen[int(rng.integers(len(chosen)))]
         kind = str(rng.choice(list(SHARES), p=list(SHARES.values())))
         place, now = _somewhere(rng, pool, biome, kind)
         event, words = draw_event(kind, place, now, pool, rng)
-        shots.append(_shoot(sensor, place, now, event=event, words=words, pool=pool, rng=rng))
-    return _batch(sensor, shots)
+        batch.add(_shoot(sensor, place, now, event=event, words=words, pool=pool, rng=rng))
+    return batch.chips()
 
 
 def make_pairs(n: int, *, seed: int, sensor: Sensor, event: str | None = None) -> tuple[Chips, Chips]:
@@ -108,16 +108,16 @@ def make_pairs(n: int, *, seed: int, sensor: Sensor, event: str | None = None) -
         Chips before, chips after; row i of both is one place.
     """
     pool = pool_for(seed)
-    before, after = [], []
+    before, after = _Batch(sensor, n), _Batch(sensor, n)
     for number in range(n):
         rng = np.random.default_rng([seed, number, 2 if sensor == "s2" else 3])
         kind = event or str(rng.choice(list(SHARES), p=list(SHARES.values())))
         place, now = _somewhere(rng, pool, BIOMES[int(rng.integers(len(BIOMES)))], kind)
         later = _weather(place.biome, (now.day + rng.uniform(5, 45)) % 365, rng)
         happened, words = draw_event(kind, place, later, pool, rng)
-        before.append(_shoot(sensor, place, now, event=NOTHING, words={"event": "none"}, pool=pool, rng=rng))
-        after.append(_shoot(sensor, place, later, event=happened, words=words, pool=pool, rng=rng))
-    return _batch(sensor, before), _batch(sensor, after)
+        before.add(_shoot(sensor, place, now, event=NOTHING, words={"event": "none"}, pool=pool, rng=rng))
+        after.add(_shoot(sensor, place, later, event=happened, words=words, pool=pool, rng=rng))
+    return before.chips(), after.chips()
 
 
 @dataclass(frozen=True)
@@ -290,16 +290,29 @@ def _cut_edge(pixels: FloatArray, rng: np.random.Generator) -> None:
     pixels[:, across > rng.uniform(0.1, 0.45)] = np.nan
 
 
-def _batch(sensor: Sensor, shots: list[_Shot]) -> Chips:
-    judged = [judge(shot.fractions) for shot in shots]
-    bands = S2_BANDS if sensor == "s2" else S1_BANDS
-    empty = np.zeros((0, len(bands), SIDE, SIDE), np.float32)
-    return Chips(
-        sensor=sensor,
-        bands=bands,
-        pixels=np.stack([shot.pixels for shot in shots]) if shots else empty,
-        fractions=np.stack([s.fractions for s in shots]) if shots else np.zeros((0, len(LABELS)), np.float32),
-        labels=[present for present, _ in judged],
-        ambiguous=[unsure for _, unsure in judged],
-        attributes=[shot.attributes for shot in shots],
-    )
+class _Batch:
+    """Shots collected into one array as they come."""
+
+    def __init__(self, sensor: Sensor, n: int) -> None:
+        self._sensor: Sensor = sensor
+        self._bands = S2_BANDS if sensor == "s2" else S1_BANDS
+        self._pixels = np.empty((n, len(self._bands), SIDE, SIDE), np.float32)
+        self._fractions = np.zeros((n, len(LABELS)), np.float32)
+        self._attributes: list[Attributes] = []
+
+    def add(self, shot: _Shot) -> None:
+        row = len(self._attributes)
+        self._pixels[row], self._fractions[row] = shot.pixels, shot.fractions
+        self._attributes.append(shot.attributes)
+
+    def chips(self) -> Chips:
+        judged = [judge(fractions) for fractions in self._fractions]
+        return Chips(
+            sensor=self._sensor,
+            bands=self._bands,
+            pixels=self._pixels,
+            fractions=self._fractions,
+            labels=[present for present, _ in judged],
+            ambiguous=[unsure for _, unsure in judged],
+            attributes=self._attributes,
+        )

@@ -4,6 +4,7 @@ In: a random generator and a shape. Out: fractal fields, parcel maps, blurred an
 Stops at geometry: what a field means (texture, relief, cloud) is decided by its caller.
 """
 
+import math
 from functools import lru_cache
 from typing import Final
 
@@ -48,12 +49,13 @@ def fractal(rng: np.random.Generator, shape: tuple[int, int], slope: float) -> F
 
 def standardise(field: FloatArray) -> FloatArray:
     """The field shifted to zero mean and scaled to unit variance; a constant field becomes zeros."""
-    centred = field - field.mean(dtype=np.float64).astype(np.float32)
-    deviation = float(np.sqrt(np.mean(np.square(centred), dtype=np.float64)))
-    result: FloatArray = (
-        centred if deviation < 1e-9 else np.multiply(centred, np.float32(1.0 / deviation), dtype=np.float32)
-    )
-    return result
+    centred = np.ascontiguousarray(field) - np.float32(field.mean())
+    flat = centred.ravel()
+    deviation = math.sqrt(float(flat @ flat) / flat.size)
+    if deviation < 1e-9:
+        return centred
+    np.multiply(centred, np.float32(1.0 / deviation), out=centred)
+    return centred
 
 
 class FieldPool:
@@ -67,6 +69,7 @@ class FieldPool:
         """
         rng = np.random.default_rng([seed, 0xF1E1D])
         self._planes = [fractal(rng, (POOL_SIDE, POOL_SIDE), slope) for slope in SLOPES]
+        self._white = rng.standard_normal((POOL_SIDE, POOL_SIDE), dtype=np.float32)
         self._speckle: FloatArray | None = None
         self._speckle_rng = rng
 
@@ -93,6 +96,22 @@ class FieldPool:
         if turn & 4:
             crop = crop.T
         return standardise(crop) if sign else -standardise(crop)
+
+    def white(self, rng: np.random.Generator, shape: tuple[int, int]) -> FloatArray:
+        """White Gaussian noise of unit variance: a crop of one large plane for chips, fresh for large areas.
+
+        Args:
+            rng: Chooses the crop.
+            shape: Rows and columns.
+
+        Returns:
+            float32, `shape`; not to be written to.
+        """
+        rows, columns = shape
+        if rows > POOL_SIDE // 4 or columns > POOL_SIDE // 4:
+            return rng.standard_normal(shape, dtype=np.float32)
+        top, left = rng.integers(0, [POOL_SIDE - rows, POOL_SIDE - columns])
+        return self._white[top : top + rows, left : left + columns]
 
     def speckle(self, rng: np.random.Generator, shape: tuple[int, int], looks: float, side: float) -> FloatArray:
         """Correlated gamma speckle of mean 1: a crop of one large plane for chips, fresh for large areas.

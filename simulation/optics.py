@@ -136,8 +136,9 @@ def see(
     cloud, shadow = clouds(place.shape, sky, pool, rng)
     _atmosphere(image, sky, cloud, shadow, pool=pool, rng=rng)
     pixels = native_resolution(image, sky)
-    pixels += rng.standard_normal(pixels.shape, dtype=np.float32) * NOISE[:, None, None]
-    return OpticalView(np.maximum(pixels, np.float32(0.0001)), cloud, shadow, visible)
+    for band, sigma in enumerate(NOISE):
+        pixels[band] += sigma * pool.white(rng, place.shape)
+    return OpticalView(np.maximum(pixels, np.float32(0.0001), out=pixels), cloud, shadow, visible)
 
 
 def surface(place: Place, now: Conditions) -> FloatArray:
@@ -160,7 +161,7 @@ def _shade(image: FloatArray, place: Place, sky: Sky) -> None:
     east, south = gradient(place.elevation_m, 10.0)
     zenith, azimuth = np.radians(sky.sun_zenith_deg), np.radians(sky.sun_azimuth_deg)
     toward = np.float32(np.tan(zenith)) * (-east * np.float32(np.sin(azimuth)) + south * np.float32(np.cos(azimuth)))
-    direct = np.clip((1 + toward) / np.sqrt(1 + east**2 + south**2), 0.03, 2.2).astype(np.float32)
+    direct = np.clip((1 + toward) / np.sqrt(1 + east**2 + south**2), 0.03, 1.7).astype(np.float32)
     image *= DIFFUSE[:, None, None] + (1 - DIFFUSE)[:, None, None] * direct
 
 

@@ -169,6 +169,9 @@ def conditions(biome: Biome, day: float, *, wetness: float, snow: float, green_s
 def greenness(traits: FloatArray, now: Conditions) -> FloatArray:
     """Green share 0-1 of the herbaceous cover of each region on the day.
 
+    Grass follows the sun by about three weeks; where summers are dry it is greenest in early spring and brownest in
+    late summer. Source: Zhang et al. 2003, Remote Sensing of Environment 84, 471.
+
     Args:
         traits: float32, (regions, `TRAITS`).
         now: Conditions of the day.
@@ -176,7 +179,9 @@ def greenness(traits: FloatArray, now: Conditions) -> FloatArray:
     Returns:
         float32, (regions,).
     """
-    season = now.biome.winter_green + (now.biome.summer_green - now.biome.winter_green) * now.summer
+    lag = 60.0 if now.biome.winter_green > now.biome.summer_green else 20.0
+    warm = 0.5 - 0.5 * float(np.cos(2 * np.pi * (now.day - lag) / 365.0))
+    season = now.biome.winter_green + (now.biome.summer_green - now.biome.winter_green) * warm
     local: FloatArray = season + now.green_shift + 0.45 * (traits[:, 3] - 0.5) + 0.2 * (now.wetness - 0.4)
     return np.clip(local, 0.02, 1.0).astype(np.float32)
 

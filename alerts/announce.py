@@ -14,11 +14,11 @@ from shapely.geometry.base import BaseGeometry
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from alerts.places import cell
+from alerts.places import outlines
 from alerts.settings import MatcherSettings
 from schemas import outbox
 from schemas.database import reading
-from schemas.geometry import split_antimeridian, to_geojson
+from schemas.geometry import to_geojson
 from schemas.messages import Acquisition, Alert, Incident, IncidentState, Match, Sensor, StandingQuery, stable_id
 from schemas.outbox import Sender
 from schemas.publisher import Outgoing
@@ -119,11 +119,11 @@ def _write(
 
 def outline(cells: Sequence[str]) -> BaseGeometry:
     """The union of cells, lon/lat, split at the antimeridian, coarser where it would be too fine to send."""
-    union = shapely.union_all([split_antimeridian(cell(name).polygon) for name in sorted(set(cells))])
-    for tolerance_deg in (0.002, 0.01, 0.05):
+    union = shapely.union_all(outlines(sorted(set(cells))))
+    for tolerance_deg in (0.01, 0.05):
         if shapely.get_num_coordinates(union) <= MAX_VERTICES:
             return union
-        union = shapely.simplify(union.buffer(tolerance_deg), tolerance_deg)
+        union = shapely.simplify(union.buffer(tolerance_deg, join_style="mitre"), tolerance_deg)
     return union if shapely.get_num_coordinates(union) <= MAX_VERTICES else union.envelope
 
 

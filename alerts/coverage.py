@@ -13,13 +13,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-import numpy as np
 import shapely
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 from sqlalchemy import Engine, select
 
-from alerts.places import centre
+from alerts.places import centres
 from schemas.cells import cells_in
 from schemas.database import reading
 from schemas.errors import InvalidArea
@@ -118,7 +117,7 @@ def _inside(scene: Coverage, area: BaseGeometry | None) -> Iterable[tuple[str, C
     if area is None:
         return [(chip.cell, chip.state) for chip in chips]
     shapely.prepare(area)
-    where = np.array([centre(chip.cell) for chip in chips], dtype=np.float64).reshape(-1, 2)
+    where = centres([chip.cell for chip in chips])
     inside = shapely.contains_xy(area, where[:, 0], where[:, 1])
     return [(chip.cell, chip.state) for chip, keep in zip(chips, inside, strict=True) if keep]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from alerts.percolate import Points, percolate
-from alerts.places import centre
+from alerts.places import centres
 from alerts.standing import Matrix
 from schemas.messages import EmbeddingBatch, Match, StandingQuery
 
@@ -33,7 +33,7 @@ def match(batch: EmbeddingBatch, matrix: Matrix, *, min_baseline: int) -> list[t
 
 def points(batch: EmbeddingBatch) -> Points:
     """A batch as arrays."""
-    lon_lat = np.array([centre(cell) for cell in batch.cells], dtype=np.float64).reshape(-1, 2)
+    lon_lat = centres(batch.cells)
     counts = np.array(batch.baseline_counts, dtype=np.int64)
     return Points(batch.vectors, batch.baselines, counts, lon_lat[:, 0], lon_lat[:, 1])
 

@@ -20,7 +20,7 @@ from alerts import webhook
 from alerts.cap import Earlier, cap
 from alerts.deliveries import Due
 from alerts.geojson import collection, feature, matches
-from alerts.places import centre
+from alerts.places import centres
 from alerts.receivers import Receiver
 from alerts.settings import NotifierSettings
 from schemas.database import reading
@@ -54,11 +54,12 @@ def write_line(alert: Alert, stream: TextIO) -> None:
         DeliveryFailed: the stream is closed.
     """
     incident = alert.incident
-    lon, lat = centre(max(alert.matches, key=lambda match: match.score).cell if alert.matches else incident.cells[0])
+    best = max(alert.matches, key=lambda match: match.score).cell if alert.matches else incident.cells[0]
+    lon, lat = centres([best])[0]
     text = (
         f"{'SIMULATED ' if alert.simulated else ''}ALERT {alert.query}: {alert.kind.value},"
         f" {len(incident.cells)} km2 around {abs(lat):.3f}{'N' if lat >= 0 else 'S'}"
-        f" {abs(lon):.3f}{'E' if lon >= 0 else 'W'} (cell {incident.cells[0]}), {'+'.join(incident.sensors)},"
+        f" {abs(lon):.3f}{'E' if lon >= 0 else 'W'} (cell {best}), {'+'.join(incident.sensors)},"
         f" score {incident.score:.3f}, sensed {utc(incident.last_sensing_at)}"
         f" [{str(alert.alert_id)[:8]} #{alert.sequence}]"
     )

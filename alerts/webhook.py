@@ -12,9 +12,11 @@ import asyncio
 import hashlib
 import hmac
 import json
+import ssl
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import cache
 
 import httpx
 
@@ -92,12 +94,18 @@ async def _send(url: httpx.URL, address: str, content: bytes, headers: Mapping[s
     named = {**headers, "Host": url.netloc.decode("ascii")}
     async with (
         asyncio.timeout(timeout_s),
-        httpx.AsyncClient(timeout=timeout_s, trust_env=False, follow_redirects=False) as client,
+        httpx.AsyncClient(verify=_tls(), timeout=timeout_s, trust_env=False, follow_redirects=False) as client,
         client.stream("POST", to, content=content, headers=named, extensions={"sni_hostname": url.host}) as response,
     ):
         if response.is_success:
             return
         _refuse(url.host, response, await _beginning(response))
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """Reading the certificates takes longer than a request: once."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 async def _beginning(response: httpx.Response) -> str:

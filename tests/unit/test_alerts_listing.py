@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import zlib
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -38,11 +40,19 @@ CELLS = [cell.id for cell in cells_in(AREA)]
 OUTSIDE = cell_at(14.7, 41.2).id
 
 
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with all tables, made once."""
+    path = tmp_path_factory.mktemp("empty") / "db.sqlite"
+    migrate(f"sqlite:///{path}")
+    return path
+
+
 @pytest.fixture
-def engine(tmp_path: Path) -> Engine:
-    url = f"sqlite:///{tmp_path / 'db.sqlite'}"
-    migrate(url)
-    return connect(url)
+def engine(empty: Path, tmp_path: Path) -> Engine:
+    with closing(sqlite3.connect(empty)) as connection:
+        connection.execute("VACUUM INTO ?", (str(tmp_path / "db.sqlite"),))
+    return connect(f"sqlite:///{tmp_path / 'db.sqlite'}")
 
 
 def alert(sequence: int, name: str = "one") -> Alert:

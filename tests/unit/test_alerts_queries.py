@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -18,11 +20,19 @@ from schemas.tables import QueryRow
 SQUARE = {"type": "Polygon", "coordinates": [[[14, 40], [15, 40], [15, 41], [14, 41], [14, 40]]]}
 
 
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with all tables, made once."""
+    path = tmp_path_factory.mktemp("empty") / "db.sqlite"
+    migrate(f"sqlite:///{path}")
+    return path
+
+
 @pytest.fixture
-def engine(tmp_path: Path) -> Engine:
-    url = f"sqlite:///{tmp_path / 'db.sqlite'}"
-    migrate(url)
-    return connect(url)
+def engine(empty: Path, tmp_path: Path) -> Engine:
+    with closing(sqlite3.connect(empty)) as connection:
+        connection.execute("VACUUM INTO ?", (str(tmp_path / "db.sqlite"),))
+    return connect(f"sqlite:///{tmp_path / 'db.sqlite'}")
 
 
 def revisions(engine: Engine) -> list[int]:

@@ -11,7 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from alerts.background import History, read_history
-from alerts.places import centre, groups, reach_km
+from alerts.places import centres, groups, reach_km
 from alerts.settings import MatcherSettings
 from alerts.thresholds import ReleaseBackground, allowed_incidents, centre_and_sigma, replay, threshold
 from schemas.cells import cell_of
@@ -28,7 +28,7 @@ def cell_id(column: int, row: int) -> str:
 
 
 def embedding(cell: str, day: float, sensor: str = "s2", orbit: int | None = None) -> Embedding:
-    lon, lat = centre(cell)
+    lon, lat = centres([cell])[0]
     when = DAY0 + timedelta(days=day)
     return Embedding(
         point_id=stable_id(cell, day, sensor, orbit),

@@ -10,6 +10,9 @@ and GDAL opens local files only.
 
 from __future__ import annotations
 
+import os
+import platform
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -31,8 +34,8 @@ MAX_REDIRECTS = 3
 """Hops of one href; each must stay on allowed hosts."""
 CHUNK_BYTES = 1 << 20
 """Read from the network at a time."""
-PREFIX = "tocsin-scene-"
-"""Start of the name of a scratch folder."""
+PREFIX = "tocsin-scene"
+"""Start of the name of a scratch folder; host and process that made it follow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,7 @@ class Fetcher:
         scratch = self._settings.scratch
         if scratch is not None:
             scratch.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=PREFIX, dir=scratch) as folder:
+        with tempfile.TemporaryDirectory(prefix=f"{_own_prefix()}{os.getpid()}-", dir=scratch) as folder:
             yield self._fetch_all(acquisition, bands, Path(folder))
 
     def is_unchanged(self, acquisition: Acquisition, fetched: Fetched) -> bool:
@@ -161,6 +164,41 @@ class Fetcher:
             url = urljoin(url, answer.headers["location"])
             _check_host(url, allowed_hosts, label)
         raise UnreadableAsset(f"{label}: more than {MAX_REDIRECTS} redirects")
+
+
+def sweep_scratch(settings: EncoderSettings) -> int:
+    """Remove what processes of this host left behind when they were killed.
+
+    Returns:
+        How many folders.
+    """
+    if settings.scratch is None or not settings.scratch.is_dir():
+        return 0
+    removed = 0
+    for folder in settings.scratch.glob(f"{_own_prefix()}*"):
+        pid = folder.name.removeprefix(_own_prefix()).partition("-")[0]
+        if pid.isdecimal() and not _lives(int(pid)):
+            shutil.rmtree(folder, ignore_errors=True)
+            removed += 1
+    return removed
+
+
+def _own_prefix() -> str:
+    """Hosts may share a folder and number their processes alike."""
+    return f"{PREFIX}-{platform.node()}-"
+
+
+def _lives(pid: int) -> bool:
+    """Whether another process has this number; our own number on a folder from before us is a namesake's."""
+    if pid == os.getpid():
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def describe(acquisition: Acquisition, band: str) -> str:

@@ -166,7 +166,7 @@ class Raster:
                 reproject(
                     values,
                     out,
-                    src_transform=self.dataset.window_transform(window),
+                    src_transform=_moved(self.transform, window),
                     src_crs=self.dataset.crs,
                     src_nodata=np.nan,
                     dst_transform=grid,
@@ -276,6 +276,12 @@ def _apply(transform: Affine, col: Any, row: Any) -> tuple[Any, Any]:
     """Of arrays too, on every version of affine."""
     t = transform
     return (t.a * col + t.b * row + t.c, t.d * col + t.e * row + t.f)
+
+
+def _moved(transform: Affine, window: Window) -> Affine:
+    """The transform of a window."""
+    x, y = _apply(transform, window.col_off, window.row_off)
+    return Affine(transform.a, transform.b, x, transform.d, transform.e, y)
 
 
 def _clip(start: float, stop: float, size: int) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""What several test files need: the shared folder, and a web server that can misbehave."""
+"""What several test files need: the shared folder, a web server that can misbehave, and scenes to put on it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import numpy as np
 import pytest
+
+from schemas.messages import Acquisition, Asset, stable_id
 
 
 @dataclass
@@ -114,6 +118,81 @@ def file_server(tmp_path: Path) -> Iterator[FileServer]:
     folder = tmp_path / "served"
     folder.mkdir()
     yield from _serve(FileServer(folder))
+
+
+@dataclass
+class SceneMaker:
+    """Small scenes as COGs on a `FileServer`, with the acquisitions that announce them."""
+
+    files: FileServer
+
+    def band(
+        self,
+        name: str,
+        values: np.ndarray,
+        *,
+        epsg: int = 32631,
+        west: float = 500_000,
+        north: float = 5_000_000,
+        gsd: float = 10,
+        north_up: bool = True,
+        **profile: object,
+    ) -> Asset:
+        """One band: its file is written, its asset comes back. `west`, `north`: outer corner, units of the CRS."""
+        import rasterio
+        from rasterio.transform import Affine
+
+        path = self.files.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        step = -gsd if north_up else gsd
+        top = north if north_up else north - gsd * values.shape[0]
+        options = {"nodata": None, "tiled": True, "blockxsize": 256, "blockysize": 256, "compress": "deflate"} | profile
+        with rasterio.open(
+            path,
+            "w",
+            driver="GTiff",
+            height=values.shape[0],
+            width=values.shape[1],
+            count=1,
+            dtype=values.dtype.name,
+            crs=f"EPSG:{epsg}",
+            transform=Affine(gsd, 0, west, 0, step, top),
+            **options,
+        ) as file:
+            file.write(values if north_up else values[::-1], 1)
+        return Asset(href=self.files.url(name), gsd_m=gsd)
+
+    def acquisition(self, assets: dict[str, Asset], *, item_id: str = "ITEM", **fields: object) -> Acquisition:
+        """The message about some bands; everything not given is plausible."""
+        moment = datetime(2026, 6, 1, 10, 30, tzinfo=UTC)
+        sensor = "s1" if {"VV", "VH"} & assets.keys() else "s2"
+        return Acquisition(
+            **{
+                "acquisition_id": stable_id("test", item_id),
+                "physical_key": item_id,
+                "processed_at": moment,
+                "source": "test",
+                "collection": "scenes",
+                "item_id": item_id,
+                "sensor": sensor,
+                "sensing_at": moment,
+                "published_at": moment,
+                "seen_at": moment,
+                "footprint": {
+                    "type": "Polygon",
+                    "coordinates": [[[3, 45], [3.1, 45], [3.1, 45.1], [3, 45.1], [3, 45]]],
+                },
+                "assets": assets,
+                "allowed_hosts": (self.files.host,),
+                **fields,
+            }
+        )
+
+
+@pytest.fixture
+def scenes(file_server: FileServer) -> SceneMaker:
+    """Makes scenes on `file_server`."""
+    return SceneMaker(file_server)
 
 
 def _serve(files: FileServer) -> Iterator[FileServer]:

@@ -1,0 +1,218 @@
+"""One acquisition's way from its files to the archive and to the matcher.
+
+In: an acquisition message. Out: points in the archive, one coverage row, embedding batches on their topic. Stops
+before matching.
+
+Every step may be repeated: points have stable ids, coverage is replaced, a batch that was matched is not matched
+again. So a message that comes twice, or a service that was killed half-way, ends in the same state.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+from shapely.geometry import shape
+from sqlalchemy import Engine
+
+from archive import Archive
+from encoders import ledger
+from encoders.assets import Fetcher
+from encoders.chips import ChipBlock
+from encoders.interface import DIMENSION, Encoder, Vectors
+from encoders.reading import read_scene
+from encoders.settings import EncoderSettings
+from schemas.cells import Cell, cells_in, centres_lon_lat
+from schemas.errors import InvalidArea
+from schemas.messages import (
+    MAX_CELLS_PER_BATCH,
+    Acquisition,
+    CellState,
+    Chip,
+    Embedding,
+    EmbeddingBatch,
+    stable_id,
+)
+from schemas.outbox import Sender
+from schemas.publisher import Outgoing
+from schemas.topics import EMBEDDINGS
+
+READ_AHEAD = 2
+"""Blocks that are read while one is encoded: reading waits for zlib, encoding for the multiplier."""
+UNIT_TOLERANCE = 1e-3
+"""How far a vector's norm may be from 1; anything else (NaN, zero) means that the encoder failed on that chip."""
+
+_log = structlog.get_logger("encoders")
+
+
+@dataclass
+class Spool:
+    """What an acquisition has given so far: 3 KB a cell, so 40 MB for a full Sentinel-2 tile."""
+
+    cells: list[Cell] = field(default_factory=list)
+    chips: list[Chip] = field(default_factory=list)
+    encoded: list[str] = field(default_factory=list)
+    vectors: list[Vectors] = field(default_factory=list)
+    baselines: list[Vectors] = field(default_factory=list)
+    counts: list[int] = field(default_factory=list)
+
+    def batches(self, acquisition: Acquisition, release: str) -> Iterator[EmbeddingBatch]:
+        """Messages of at most `MAX_CELLS_PER_BATCH` cells."""
+        vectors, baselines = (np.concatenate([*parts, _none()]) for parts in (self.vectors, self.baselines))
+        for number, start in enumerate(range(0, len(self.encoded), MAX_CELLS_PER_BATCH)):
+            rows = slice(start, start + MAX_CELLS_PER_BATCH)
+            yield EmbeddingBatch(
+                acquisition=acquisition,
+                release=release,
+                batch=number,
+                batches=self.batch_count,
+                cells=tuple(self.encoded[rows]),
+                vectors=vectors[rows],
+                baselines=baselines[rows],
+                baseline_counts=tuple(self.counts[rows]),
+            )
+
+    @property
+    def batch_count(self) -> int:
+        """How many messages there will be."""
+        return -(-len(self.encoded) // MAX_CELLS_PER_BATCH)
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """The encoder service's work, without its loop.
+
+    Attributes:
+        engine: Ledger and coverage.
+        publisher: Sends batches.
+        archive: Takes vectors, gives baselines.
+        encoder: Chips to vectors.
+        settings: Limits.
+        fetcher: Connections to asset hosts.
+    """
+
+    engine: Engine
+    publisher: Sender
+    archive: Archive
+    encoder: Encoder
+    settings: EncoderSettings
+    fetcher: Fetcher
+
+    def handle(self, acquisition: Acquisition) -> None:
+        """Encode an acquisition; returns when everything is durable.
+
+        Raises:
+            Rejected: it cannot be read.
+            Retryable: an asset host, a store or the broker does not answer.
+        """
+        with structlog.contextvars.bound_contextvars(
+            acquisition_id=str(acquisition.acquisition_id), item_id=acquisition.item_id
+        ):
+            if not ledger.is_wanted(self.engine, acquisition):
+                _log.info("acquisition needs no encoding any more")
+                return
+            spool = Spool()
+            for block in ahead(read_scene(acquisition, self.settings, self.fetcher)):
+                self._encode(acquisition, block, spool)
+            self._finish(acquisition, spool)
+
+    def on_dead_letter(self, acquisition: Acquisition | None, reason: str) -> None:
+        """An acquisition was given up: its ledger row and its coverage say so."""
+        if acquisition is None:
+            return
+        try:
+            cells = cells_in(shape(acquisition.footprint))
+        except InvalidArea as error:
+            _log.warning("footprint too large for coverage", item_id=acquisition.item_id, reason=str(error))
+            cells = []
+        ledger.record_failed(self.engine, acquisition, cells, reason)
+
+    def _encode(self, acquisition: Acquisition, block: ChipBlock, spool: Spool) -> None:
+        """Vectors of a block's seen cells into the archive and the spool."""
+        chips = list(block.chips)
+        rows = np.array(block.seen, dtype=int)
+        if rows.size:
+            vectors = self.encoder.images(block.pixels[rows], acquisition.sensor, block.present_bands)
+            sound = np.abs(np.linalg.norm(vectors, axis=1) - 1) <= UNIT_TOLERANCE  # false for NaN
+            for row in rows[~sound]:
+                chips[row] = chips[row].model_copy(update={"state": CellState.FAILED})
+            self._record(acquisition, block, rows[sound], vectors[sound], spool)
+        spool.cells += block.cells
+        spool.chips += chips
+
+    def _record(
+        self, acquisition: Acquisition, block: ChipBlock, rows: NDArray[np.int_], vectors: Vectors, spool: Spool
+    ) -> None:
+        if rows.size == 0:
+            return
+        cells, chips = [block.cells[row] for row in rows], [block.chips[row] for row in rows]
+        points = _embeddings(acquisition, cells, chips, self.encoder.release)
+        baselines = self.archive.record(points, vectors)
+        spool.encoded += [cell.id for cell in cells]
+        spool.vectors.append(vectors)
+        spool.baselines.append(baselines.vectors)
+        spool.counts += baselines.counts
+
+    def _finish(self, acquisition: Acquisition, spool: Spool) -> None:
+        """State and coverage, then the messages: a crash between the two repeats both."""
+        batches = 0 if acquisition.backfill else spool.batch_count
+        may_go = ledger.record_encoded(self.engine, acquisition, spool.cells, spool.chips, batches)
+        if may_go and batches:
+            for batch in spool.batches(acquisition, self.encoder.release):
+                self.publisher.send([Outgoing(EMBEDDINGS.name, acquisition.key, batch).record()])
+        _log.info("encoded", cells=len(spool.chips), seen=len(spool.encoded), batches=batches, superseded=not may_go)
+
+
+def ahead(blocks: Iterator[ChipBlock], depth: int = READ_AHEAD) -> Iterator[ChipBlock]:
+    """The same blocks, read in a thread up to `depth` before they are asked for; errors come where they happened."""
+    end: list[ChipBlock] = []  # `next` of an exhausted or failed generator gives this
+
+    def read() -> list[ChipBlock]:
+        return next(([block] for block in blocks), end)
+
+    with ThreadPoolExecutor(1, thread_name_prefix="read") as pool:
+        waiting: deque[Future[list[ChipBlock]]] = deque(pool.submit(read) for _ in range(depth))
+        try:
+            while block := waiting.popleft().result():
+                waiting.append(pool.submit(read))
+                yield block[0]
+        finally:
+            pool.shutdown(cancel_futures=True)
+            close = getattr(blocks, "close", None)
+            if close is not None:
+                close()
+
+
+def _embeddings(acquisition: Acquisition, cells: list[Cell], chips: list[Chip], release: str) -> list[Embedding]:
+    return [
+        Embedding(
+            point_id=stable_id("point", cell.id, acquisition.physical_key, release),
+            cell=cell.id,
+            sensor=acquisition.sensor,
+            sensing_at=acquisition.sensing_at,
+            physical_key=acquisition.physical_key,
+            acquisition_id=acquisition.acquisition_id,
+            processed_at=acquisition.processed_at,
+            source=acquisition.source,
+            collection=acquisition.collection,
+            item_id=acquisition.item_id,
+            platform=acquisition.platform,
+            relative_orbit=acquisition.relative_orbit,
+            release=release,
+            lon=float(lon),
+            lat=float(lat),
+            valid_fraction=chip.valid_fraction,
+            cloud_fraction=chip.cloud_fraction,
+            simulated=acquisition.simulated,
+        )
+        for cell, chip, (lon, lat) in zip(cells, chips, centres_lon_lat(cells), strict=True)
+    ]
+
+
+def _none() -> Vectors:
+    return np.empty((0, DIMENSION), np.float32)

@@ -1,0 +1,78 @@
+"""The encoder service: acquisitions in, embeddings out.
+
+In: `Acquisition` of topics `acquisitions.v1` and `acquisitions-backfill.v1`. Out: points in the archive, coverage,
+`EmbeddingBatch` on `embeddings.v1` (not for back-fill). Stops before matching.
+
+    settings    where everything is, limits of reading
+    wiring      database, broker, archive, encoder release, connections to asset hosts
+    loop        the present, and beside it the past, so that a back-fill never delays an alert
+                each acquisition: fetch, open, calibrate, cut (`reading`), encode, record, publish (`encode`)
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from datetime import timedelta
+
+import structlog
+
+from archive import open_archive
+from encoders import load
+from encoders.assets import Fetcher, sweep_scratch
+from encoders.encode import Encoding
+from encoders.settings import EncoderSettings
+from schemas.bus import Step, serve
+from schemas.database import connect
+from schemas.errors import TocsinError
+from schemas.logs import configure
+from schemas.publisher import Publisher, bootstrap_servers
+from schemas.settings import Stack
+from schemas.topics import ACQUISITIONS, BACKFILL
+
+SERVICE = "encoder"
+BROKER_PATIENCE = timedelta(seconds=60)
+"""How long an embedded broker may take to come up before we give up."""
+
+log = structlog.get_logger(__name__)
+
+
+def main() -> int:
+    """Run until SIGTERM.
+
+    Returns:
+        0 when it was stopped; 1 when it cannot work.
+    """
+    stack, settings = Stack(), EncoderSettings()
+    configure(stack.log_level, SERVICE)
+    try:
+        _serve(stack, settings)
+    except TocsinError as error:
+        log.error("encoder cannot work", reason=str(error))
+        return 1
+    return 0
+
+
+def _serve(stack: Stack, settings: EncoderSettings) -> None:
+    if settings.scratch is None:
+        settings = settings.model_copy(update={"scratch": stack.data / "scratch"})
+    with ExitStack() as wiring:
+        engine = connect(stack.database)
+        wiring.callback(engine.dispose)
+        publisher = Publisher(bootstrap_servers(stack, patience=BROKER_PATIENCE), "tocsin-encoder")
+        wiring.callback(publisher.close)
+        fetcher = Fetcher(settings)
+        wiring.callback(fetcher.close)
+        encoder = load(stack.encoder)
+        archive = wiring.enter_context(open_archive(stack))
+        log.info("encoder ready", release=encoder.release, leftovers_removed=sweep_scratch(settings))
+        encoding = Encoding(engine, publisher, archive, encoder, settings, fetcher)
+        steps = [
+            Step(ACQUISITIONS, encoding.handle, encoding.on_dead_letter, "present"),
+            Step(BACKFILL, encoding.handle, encoding.on_dead_letter, "past"),
+        ]
+        serve(SERVICE, steps, stack=stack, engine=engine, publisher=publisher)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -5,31 +5,32 @@ Flows in: the stores. Flows out: GeoJSON for programs, tables for people. Stops 
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
-from commands.options import Data, Json, open_database, open_stack, parse_moment
-from commands.output import print_json, table
+from commands.options import AreaFile, Bbox, Data, Json, open_database, open_stack, parse_area, parse_moment
+from commands.output import print_json, properties_of, table
 
 alerts = typer.Typer(no_args_is_help=True, help="Alerts that have gone out.")
 
 
 @alerts.command("list")
 def list_(
-    query: Annotated[str | None, typer.Option(help="Only this query: id, start of it, or sentence.")] = None,
+    query: Annotated[str | None, typer.Option(help="Only this query: its id or the start of it.")] = None,
     since: Annotated[str | None, typer.Option(metavar="ISO", help="Opened at or after.")] = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Show alerts, one for each incident, as it stands now; --json gives a GeoJSON FeatureCollection."""
-    from alerts.listing import alert_features
-
-    from alerts.queries import find_query
+    from alerts import queries
+    from alerts.listing import list_alerts
 
     engine = open_database(open_stack(data))
-    which = find_query(engine, query).query_id if query else None
-    features = alert_features(engine, query_id=which, since=parse_moment(since, "--since"))
+    which = queries.show(engine, query).query_id if query else None
+    features = list_alerts(engine, query_id=which, since=parse_moment(since, "--since"))
     if as_json:
         print_json(features)
         return
@@ -43,39 +44,45 @@ def list_(
             p["score"],
             ", ".join(p["item_ids"])[:60],
         )
-        for p in (feature["properties"] for feature in features["features"])
+        for p in properties_of(features)
     ]
     table("Alerts", ("opened", "query", "state", "cells", "sensors", "score", "items"), rows, "no alerts yet")
 
 
 def coverage(
-    query: Annotated[str | None, typer.Option(help="Only this query's area: id, start of it, or sentence.")] = None,
+    query: Annotated[str | None, typer.Option(help="Only this query's area: its id or the start of it.")] = None,
+    bbox: Bbox = None,
+    area: AreaFile = None,
     since: Annotated[str | None, typer.Option(metavar="ISO", help="Sensed at or after.")] = None,
     until: Annotated[str | None, typer.Option(metavar="ISO", help="Sensed before.")] = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Show what could be seen: cells seen, obscured, not acquired and failed, per sensor."""
-    from alerts.coverage import coverage_summary
+    from shapely.geometry import shape
 
-    from alerts.queries import find_query
+    from alerts import queries
+    from alerts.coverage import coverage_of, summary
 
     engine = open_database(open_stack(data))
-    which = find_query(engine, query) if query else None
-    found = coverage_summary(engine, which, parse_moment(since, "--since"), parse_moment(until, "--until"))
+    period = {
+        "since": parse_moment(since, "--since") or datetime(1972, 1, 1, tzinfo=UTC),
+        "until": parse_moment(until, "--until") or datetime.now(UTC),
+    }
+    where = parse_area(bbox, area)
+    if query:
+        found = coverage_of(engine, queries.show(engine, query), **period)
+    else:
+        found = [summary(engine, sensor, shape(where) if where else None, **period) for sensor in queries.SENSORS]
     if as_json:
-        print_json(found)
+        print_json({"since": period["since"], "until": period["until"], "sensors": [asdict(one) for one in found]})
         return
     rows = [
-        (sensor, c["acquisitions"], c["seen"], c["obscured"], c["not_acquired"], c["failed"])
-        for sensor, c in found["sensors"].items()
+        (one.sensor, one.acquisitions, one.seen, one.obscured, one.failed, one.not_acquired, one.last_seen_at)
+        for one in found
     ]
-    table(
-        "Coverage, cells",
-        ("sensor", "acquisitions", "seen", "obscured", "not acquired", "failed"),
-        rows,
-        "nothing acquired yet",
-    )
+    columns = ("sensor", "acquisitions", "seen", "obscured", "failed", "not acquired", "last seen")
+    table("Coverage, cells", columns, rows, "nothing acquired yet")
 
 
 def register(app: typer.Typer) -> None:

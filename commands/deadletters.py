@@ -5,13 +5,18 @@ Flows in: the dead-letter table. Flows out: reasons, and messages sent again. St
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
 
 import typer
 
 from commands.options import Data, Json, open_database, open_stack
 from commands.output import print_json, say, table
-from schemas.errors import UsageError
+from schemas.errors import NotFound, UsageError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 dead_letters = typer.Typer(no_args_is_help=True, help="Messages that could not be handled, with the reason.")
 
@@ -27,7 +32,7 @@ def list_(
 
     found = list_dead_letters(open_database(open_stack(data)), redriven=everything)
     if as_json:
-        print_json([letter.model_dump(mode="json", exclude={"value"}) for letter in found])
+        print_json([asdict(letter) for letter in found])
         return
     rows = [(str(x.dead_letter_id)[:8], x.failed_at, x.topic, x.item_id, x.error, x.reason[:90]) for x in found]
     table("Dead letters", ("id", "failed", "topic", "item", "error", "reason"), rows, "none: everything was handled")
@@ -40,7 +45,8 @@ def show(
     """Show one dead letter whole, with the message as it came."""
     from schemas.dead_letters import show as find
 
-    letter = find(open_database(open_stack(data)), which)
+    engine = open_database(open_stack(data))
+    letter = find(engine, _resolve(engine, which))
     text = letter.value.tobytes().decode(errors="replace")
     document = letter.model_dump(mode="json", exclude={"value"}) | {"message": text}
     if as_json:
@@ -60,20 +66,33 @@ def redrive(
     """Send messages to their topic again, once the cause is mended; needs a running broker (tocsin up)."""
     from schemas.dead_letters import list_dead_letters
     from schemas.dead_letters import redrive as send_again
-    from schemas.dead_letters import show as find
     from schemas.publisher import Publisher, bootstrap_servers
 
     if not which and not everything:
         raise UsageError("name the dead letters to send again, or --all: see tocsin dead-letters list")
     stack = open_stack(data)
     engine = open_database(stack)
-    letters = list_dead_letters(engine) if everything else [find(engine, one) for one in which or []]
+    waiting = list_dead_letters(engine, redriven=False)
+    ids = (
+        [letter.dead_letter_id for letter in waiting] if everything else [_resolve(engine, one) for one in which or []]
+    )
     publisher = Publisher(bootstrap_servers(stack), "tocsin-redrive")
     try:
-        count = send_again(engine, publisher, [letter.dead_letter_id for letter in letters])
+        count = send_again(engine, publisher, ids)
     finally:
         publisher.close()
     print_json({"redriven": count}) if as_json else say(f"{count} sent again")
+
+
+def _resolve(engine: Engine, which: str) -> UUID:
+    """The one dead letter whose id begins so."""
+    from schemas.dead_letters import list_dead_letters
+
+    found = [x.dead_letter_id for x in list_dead_letters(engine) if str(x.dead_letter_id).startswith(which.lower())]
+    if len(found) != 1:
+        many = "several dead letters begin" if found else "no dead letter begins"
+        raise NotFound(f"{many} with {which!r}: see tocsin dead-letters list --all")
+    return found[0]
 
 
 def register(app: typer.Typer) -> None:

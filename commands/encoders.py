@@ -6,6 +6,9 @@ Flows in: names of published releases. Flows out: weights on disk. Stops before 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -22,13 +25,12 @@ def list_(as_json: Json = False) -> None:
     """Show the encoders, where they are, and which runtime would run them and why."""
     from encoders.listing import installed_releases
 
-    found = [release.as_dict() for release in installed_releases()]
+    found = installed_releases()
     if as_json:
-        print_json(found)
+        print_json([asdict(release) for release in found])
         return
     rows = [
-        (r["name"], "yes" if r["installed"] else "no", r["sensors"], r["licence"], r["backend"], r["reason"])
-        for r in found
+        (r.name, "yes" if r.installed else "no", " ".join(r.sensors), r.licence, r.backend, r.reason) for r in found
     ]
     table("Encoders", ("name", "installed", "sensors", "licence", "runtime", "why"), rows, "none")
 
@@ -37,24 +39,50 @@ def list_(as_json: Json = False) -> None:
 def pull(
     repository: Annotated[str, typer.Argument(help="Model repository on the Hugging Face hub.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="I have read the licence and accept it.")] = False,
-    endpoint: Annotated[str, typer.Option(help="Address of the hub.", envvar="HF_ENDPOINT")] = "https://huggingface.co",
+    endpoint: Annotated[str | None, typer.Option(help="Another hub.", envvar="HF_ENDPOINT")] = None,
+    token: Annotated[str | None, typer.Option(help="For gated repositories.", envvar="HF_TOKEN")] = None,
     as_json: Json = False,
 ) -> None:
     """Fetch published weights, after showing their licence; an interrupted download goes on where it stopped."""
-    from encoders.pull import describe_repository
+    from encoders.hub import ENDPOINT
+    from encoders.pull import look_up, weights_of
     from encoders.pull import pull as fetch
 
-    described = describe_repository(repository, endpoint=endpoint)
-    note(
-        f"{repository}: licence {described.licence or 'not stated'}, {described.total_bytes / 1e6:.0f} MB, see {endpoint}/{repository}"
-    )
+    hub = endpoint or ENDPOINT
+    offer = look_up(repository, endpoint=hub, token=token)
+    size = weights_of(offer).size / 1e6
+    note(f"{repository}: licence {offer.licence}, weights {size:.0f} MB; read the terms at {offer.page}")
     if not yes:
         if not sys.stdin.isatty():
-            raise UsageError("read the licence and repeat with --yes to accept it")
+            raise UsageError("read the licence, then repeat with --yes to accept it")
         typer.confirm("Do you accept this licence?", abort=True, err=True)
     with _download_bar() as progress:
-        release = fetch(repository, endpoint=endpoint, progress=progress)
-    print_json({"repository": repository, "folder": str(release)}) if as_json else say(f"{repository} is in {release}")
+        installed = fetch(repository, endpoint=hub, token=token, offer=offer, progress=progress)
+    if as_json:
+        print_json(asdict(installed))
+    else:
+        say(f"{installed.name} is installed: TOCSIN_ENCODER={installed.name} tocsin up encodes with it")
+
+
+@contextmanager
+def _download_bar() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for each file on stderr; silent where stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield lambda _name, _here, _total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    tasks: dict[str, TaskID] = {}
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+
+        def show(name: str, here: int, total: int) -> None:
+            if name not in tasks:
+                tasks[name] = progress.add_task(name, total=total)
+            progress.update(tasks[name], completed=here)
+
+        yield show
 
 
 def register(app: typer.Typer) -> None:

@@ -28,10 +28,9 @@ MIN_FREE_GB = 5.0
 
 def status(data: Data = None, as_json: Json = False) -> None:
     """Show what runs, how far each source has been read, and what is under way."""
-    from ingest.sources import list_sources
-
     from embedded.progress import unfinished
     from embedded.supervisor import service_pids
+    from ingest.sources import list_sources
     from schemas.heartbeat import age_s
 
     stack = open_stack(data)
@@ -64,7 +63,7 @@ def _counts(stack: Stack) -> dict[str, int]:
 
     with reading(connect(stack.database)) as session:
         states = select(AcquisitionRow.state, func.count()).group_by(AcquisitionRow.state)
-        counts = {f"acquisitions_{state}": count for state, count in session.execute(states).tuples()}
+        counts = {f"acquisitions_{state}": count for state, count in session.execute(states)}
         active = select(func.count()).select_from(QueryRow).where(QueryRow.status == "active")
         counts["queries"] = session.scalar(active) or 0
         for name, row in (("incidents", IncidentRow), ("alerts", AlertRow), ("deliveries", DeliveryRow)):
@@ -135,9 +134,10 @@ def _broker(stack: Stack) -> str:
     if stack.kafka:
         Publisher(stack.kafka, "tocsin-doctor").close()
         return f"Apache Kafka at {stack.kafka}"
-    from embedded.broker import find_binary
+    from embedded.broker import running as broker
 
-    return f"embedded, {find_binary()}"
+    with broker(stack.model_copy(update={"data": stack.data / "run" / "doctor"})) as embedded:
+        return f"embedded, started and stopped at {embedded.bootstrap}"
 
 
 def _archive(stack: Stack) -> str:

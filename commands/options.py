@@ -37,10 +37,12 @@ Moment = Annotated[str | None, typer.Option(metavar="ISO", help="A date or time,
 
 def open_stack(data: Path | None) -> Stack:
     """Settings from the environment, with the folder that the command line named."""
+    from schemas.logs import configure
     from schemas.settings import Stack
 
     if data is not None:
         os.environ["TOCSIN_DATA"] = str(data)
+    configure("warning", "tocsin")  # to stderr: stdout is the command's own
     return Stack()
 
 

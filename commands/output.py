@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 
 def print_json(document: object) -> None:
@@ -39,6 +40,11 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], 
     for row in rows:
         shown.add_row(*(_cell(value) for value in row))
     Console(width=None if sys.stdout.isatty() else 160).print(shown)
+
+
+def properties_of(collection: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The properties of each feature of a GeoJSON FeatureCollection."""
+    return [feature["properties"] for feature in collection["features"]]
 
 
 def _cell(value: object) -> str:

@@ -14,59 +14,67 @@ from commands.options import Data, Json, open_database, open_stack
 from commands.output import print_json, say, table
 
 receiver = typer.Typer(no_args_is_help=True, help="Who is told: webhooks, files, the terminal.")
+Target = Annotated[
+    str, typer.Argument(help="Address of a webhook, or folder of cap or geojson files; nothing for terminal.")
+]
+SecretFile = Annotated[
+    Path | None,
+    typer.Option(exists=True, dir_okay=False, help="File with the key that signs a webhook (else one is made)."),
+]
 
 
 @receiver.command("add", epilog="Example: tocsin receiver add duty https://example.org/hook --secret-file hook.key")
 def add(
     name: Annotated[str, typer.Argument(help="Your name for it.")],
-    target: Annotated[str, typer.Argument(help="https address of a webhook, or a folder for cap or geojson.")],
+    target: Target = "",
     kind: Annotated[str, typer.Option(help="webhook, cap, geojson or terminal.")] = "webhook",
-    secret_file: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True, dir_okay=False, help="File with the key that signs a webhook (default: a new one, shown once)."
-        ),
-    ] = None,
+    secret_file: SecretFile = None,
     allow_private: Annotated[
         bool, typer.Option("--allow-private", help="Allow a private or loopback address.")
     ] = False,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Tell somebody more about every alert from now on."""
-    from alerts.receivers import add_receiver
+    """Tell somebody more about every alert from now on.
 
-    secret = secret_file.read_text().strip() if secret_file else None
-    added = add_receiver(
-        open_database(open_stack(data)), name, kind=kind, target=target, secret=secret, allow_private=allow_private
+    As soon as one receiver is added, the terminal and the data folder are told only if they are added too.
+    """
+    from alerts import receivers
+
+    secret = secret_file.read_text().strip() if secret_file else ""
+    folder, url = (target, "") if kind in ("cap", "geojson") else ("", target)
+    added = receivers.add(
+        open_database(open_stack(data)), name, kind, url=url, secret=secret, folder=folder, allow_private=allow_private
     )
+    made = {"secret": added.secret} if kind == "webhook" and not secret_file else {}
     if as_json:
-        print_json(added)
-    else:
-        say(f"receiver {name}: {kind} {target}")
-        if added.get("secret"):
-            say(f"its signing key, shown only now: {added['secret']}")
+        print_json(added.shown() | made)
+        return
+    say(f"receiver {name}: {kind} {target}".rstrip())
+    if made:
+        say(f"its signing key, shown only now: {added.secret}")
 
 
 @receiver.command("list")
 def list_(data: Data = None, as_json: Json = False) -> None:
-    """Show who is told; keys are not shown."""
-    from alerts.receivers import list_receivers
+    """Show who is told; keys are masked."""
+    from alerts import receivers
 
-    found = list_receivers(open_database(open_stack(data)))
+    stack = open_stack(data)
+    found = [one.shown() for one in receivers.list_receivers(open_database(stack), stack.data)]
     if as_json:
         print_json(found)
         return
-    rows = [(r["name"], r["kind"], r["target"]) for r in found]
-    table("Receivers", ("name", "kind", "target"), rows, "none yet: alerts go to the terminal and into the data folder")
+    rows = [(r["name"], r["kind"], r.get("url") or r.get("folder")) for r in found]
+    table("Receivers", ("name", "kind", "target"), rows, "none")
 
 
 @receiver.command("remove")
 def remove(name: str, data: Data = None, as_json: Json = False) -> None:
-    """Tell it no more."""
-    from alerts.receivers import remove_receiver
+    """Tell it no more; what was on its way to it is given up."""
+    from alerts import receivers
 
-    remove_receiver(open_database(open_stack(data)), name)
+    receivers.remove(open_database(open_stack(data)), name)
     print_json({"removed": name}) if as_json else say(f"receiver {name} removed")
 
 

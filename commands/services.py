@@ -143,7 +143,7 @@ def summarise(engine: Engine, since: datetime) -> dict[str, object]:
 
     with reading(engine) as session:
         states = select(AcquisitionRow.state, func.count()).group_by(AcquisitionRow.state)
-        by_state = dict(session.execute(states).tuples().all())
+        by_state = dict(session.execute(states).all())
         alerts = session.scalar(select(func.count()).select_from(AlertRow).where(AlertRow.sent_at >= since))
         delivered = session.scalar(
             select(func.count()).select_from(DeliveryRow).where(DeliveryRow.delivered_at >= since)

@@ -14,9 +14,9 @@ from commands.output import note, print_json, say, table
 from schemas.errors import UsageError
 
 if TYPE_CHECKING:
-    from ingest.poll import PollReport
     from sqlalchemy import Engine
 
+    from ingest.poll import PollReport
     from schemas.settings import Stack
 
 source = typer.Typer(no_args_is_help=True, help="STAC catalogues to watch.")
@@ -69,11 +69,11 @@ def list_(data: Data = None, as_json: Json = False) -> None:
     """Show the catalogues that are watched, and how far each has been read."""
     from ingest.sources import list_sources
 
-    found = [item.as_dict() for item in list_sources(open_database(open_stack(data)))]
+    found = list_sources(open_database(open_stack(data)))
     if as_json:
-        print_json(found)
+        print_json([one.as_dict() for one in found])
         return
-    rows = [(s["name"], ", ".join(s["collections"]), s["url"], s["polled_at"], s["error"]) for s in found]
+    rows = [(one.name, ", ".join(one.collections), one.url, one.polled_at, one.error) for one in found]
     table(
         "Sources",
         ("name", "collections", "address", "polled", "trouble"),
@@ -132,18 +132,20 @@ def backfill(
 
 
 def _report(stack: Stack, engine: Engine, reports: list[PollReport], as_json: bool) -> None:
-    published = _publish(stack, engine)
-    found = [report.as_dict() for report in reports]
+    published = publish(stack, engine)
     if as_json:
-        print_json({"sources": found, "published": published})
+        print_json({"sources": [report.as_dict() for report in reports], "published": published})
         return
-    rows = [(r["source"], r["new"], r["superseding"], r["waiting"], r["ignored"], r["failed"]) for r in found]
-    table("Polled", ("source", "new", "newer versions", "incomplete", "known", "unusable"), rows, "nothing was polled")
-    for warning in [text for r in found for text in r["warnings"]]:
+    rows = [(r.source, r.new, r.superseding, r.waiting, r.known + r.ignored, r.failed) for r in reports]
+    columns = ("source", "new", "newer versions", "incomplete", "known", "unusable")
+    table("Polled", columns, rows, "nothing was polled")
+    for warning in [text for report in reports for text in report.warnings]:
         note(f"note: {warning}")
+    if any(report.errors for report in reports):
+        raise typer.Exit(1)
 
 
-def _publish(stack: Stack, engine: Engine) -> int | None:
+def publish(stack: Stack, engine: Engine) -> int | None:
     """Send what waits in the outbox when a broker runs; None when there is none, and it waits."""
     from schemas.outbox import flush
     from schemas.publisher import Publisher, bootstrap_servers

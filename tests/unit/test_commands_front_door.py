@@ -1,0 +1,135 @@
+"""The command line: what it prints, how it ends, and what it must not import."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import tocsin
+from schemas.errors import NotFound
+
+Run = Callable[..., "Ended"]
+HEAVY = ("torch", "rasterio", "onnxruntime", "qdrant_edge", "qdrant_client", "faust", "kafka", "pystac_client", "scipy")
+
+
+@dataclass(frozen=True)
+class Ended:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """One command in this process, as the `tocsin` script runs it."""
+    monkeypatch.setenv("TOCSIN_DATA", str(tmp_path / "data"))
+
+    def command(*words: str, check: bool = True) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["tocsin", *words])
+        with pytest.raises(SystemExit) as end:
+            tocsin.main()
+            sys.exit(0)
+        code = end.value.code if isinstance(end.value.code, int) else int(end.value.code is not None)
+        ended = Ended(code, *capsys.readouterr())
+        assert not check or ended.returncode == 0, ended.stderr
+        return ended
+
+    return command
+
+
+def test_a_query_lives_and_ends(run: Run) -> None:
+    added = json.loads(run("query", "add", "wildfire burn scar", "--bbox", "14,45,15,46", "--json").stdout)
+    which = added["query_id"][:8]
+    assert added["sentence"] == "wildfire burn scar"
+    assert added["area"]["type"] == "Polygon"
+    assert json.loads(run("query", "pause", which, "--json").stdout)["status"] == "paused"
+    assert json.loads(run("query", "resume", which, "--json").stdout)["status"] == "active"
+    assert [q["query_id"] for q in json.loads(run("query", "list", "--json").stdout)] == [added["query_id"]]
+    run("query", "remove", which)
+    assert json.loads(run("query", "list", "--json").stdout) == []
+    assert run("query", "show", which, check=False).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["query", "add", "fire", "--bbox", "1,2,3"], "west,south,east,north"),
+        (["query", "add", "fire", "--bbox", "a,b,c,d"], "four numbers"),
+        (["query", "add", "fire", "--budget", "often"], "2/week"),
+        (["query", "add", "fire", "--mode", "maybe"], "appearance"),
+        (["query", "add", "fire", "--sensor", "s3"], "s3"),
+        (["query", "add", "   "], "sentence"),
+        (["query", "show", "ffffffff"], "tocsin query list"),
+        (["source", "add", "x", "ftp://example.org", "--collection", "c"], "http"),
+        (["source", "remove", "nobody"], "nobody"),
+        (["poll"], "source add"),
+        (["poll", "nobody"], "nobody"),
+        (["backfill", "x", "--from", "2026-02-01", "--to", "2026-01-01"], "before"),
+        (["backfill", "x", "--from", "yesterday", "--to", "2026-01-01"], "2026-06-01"),
+        (["receiver", "add", "r", "http://127.0.0.1:1/hook"], "private"),
+        (["dead-letters", "redrive"], "--all"),
+        (["dead-letters", "show", "zzz"], "no dead letter"),
+        (["nonsense"], "nonsense"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_2(run: Run, words: list[str], says: str) -> None:
+    ended = run(*words, check=False)
+    assert ended.returncode == 2, ended.stderr
+    assert says in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert ended.stdout == ""
+
+
+def test_debug_shows_where_it_failed(run: Run) -> None:
+    with pytest.raises(NotFound):
+        run("--debug", "query", "show", "ffffffff")
+
+
+def test_an_area_file_that_is_none(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "area.geojson"
+    file.write_text("not json")
+    ended = run("query", "add", "fire", "--area", str(file), check=False)
+    assert (ended.returncode, "not JSON" in ended.stderr) == (2, True)
+
+
+def test_empty_lists_are_json_too(run: Run) -> None:
+    assert json.loads(run("source", "list", "--json").stdout) == []
+    assert json.loads(run("alerts", "list", "--json").stdout) == {"type": "FeatureCollection", "features": []}
+    assert json.loads(run("dead-letters", "list", "--json").stdout) == []
+    assert json.loads(run("status", "--json").stdout)["services"] == []
+    assert {one["sensor"] for one in json.loads(run("coverage", "--json").stdout)["sensors"]} == {"s1", "s2"}
+    assert {one["name"] for one in json.loads(run("encoder", "list", "--json").stdout)} >= {"nano", "closp-rn"}
+    assert {one["kind"] for one in json.loads(run("receiver", "list", "--json").stdout)} == {
+        "terminal",
+        "cap",
+        "geojson",
+    }
+
+
+@pytest.mark.parametrize("words", [["--help"], ["status"], ["query", "add", "flood"], ["source", "list"]])
+def test_light_commands_import_nothing_heavy(tmp_path: Path, words: list[str]) -> None:
+    script = (
+        "import sys, tocsin\n"
+        f"sys.argv = ['tocsin', *{words!r}]\n"
+        "try:\n    tocsin.main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
+        f"print('HEAVY', [name for name in {HEAVY!r} if name in sys.modules])\n"
+    )
+    environment = os.environ | {"TOCSIN_DATA": str(tmp_path)}
+    ended = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert ended.stdout.strip().endswith("HEAVY []"), ended.stdout
+
+
+@pytest.mark.parametrize(
+    "words", [["up"], ["run"], ["demo"], ["search"], ["source", "add"], ["encoder", "pull"], ["query"]]
+)
+def test_every_command_explains_itself(run: Run, words: list[str]) -> None:
+    assert "Usage" in run(*words, "--help").stdout

@@ -24,7 +24,7 @@ import structlog
 from sqlalchemy import Engine
 
 from schemas.crashes import CrashLog
-from schemas.errors import Retryable, StoreUnavailable
+from schemas.errors import Retryable, SettingsError, StoreUnavailable
 from schemas.handling import BusSettings, Handler, Incoming, Step
 from schemas.publisher import BrokerWatch, Publisher, bootstrap_servers, ensure_topics
 from schemas.settings import Stack
@@ -71,13 +71,13 @@ def serve(
         every: Blocking jobs and their periods; each runs at the start, then again this long after its last end.
         settings: From `TOCSIN_BUS_…` where none are given.
     """
-    from schemas.faust_app import new_app  # noqa: PLC0415  (half a second that no reader of `Step` needs)
-
     stop = threading.Event()
     with _signals(stop):
         bootstrap = _wait_for_broker(stack, stop)
         if bootstrap is None:
             return
+        from schemas.faust_app import new_app  # noqa: PLC0415  (half a second that no reader of `Step` needs)
+
         chosen = settings or BusSettings()
         crashes = CrashLog(stack.run_folder / "in-hand" / service)
         handlers = [
@@ -112,6 +112,9 @@ def _wait_for_broker(stack: Stack, stop: threading.Event) -> str | None:
             log.warning("waiting for the broker", error=str(error))
             stop.wait(pause)
             pause = min(pause * 2, 5.0)
+        except SettingsError:
+            if not stop.is_set():
+                raise
         else:
             return bootstrap
     return None

@@ -7,7 +7,6 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ from encoders.lowering import lower
 from encoders.minilm import VOCABULARY
 from encoders.reference import TorchEngine
 from encoders.runtime import EngineRefused, Inputs
-from encoders.weights import read_tensors
+from encoders.weights import Tensors, read_tensors
 from encoders.words import LONGEST
 
 OPSET = 20
@@ -34,30 +33,16 @@ SAMPLE_PX = 120
 
 
 class ClospBuilder:
-    """Makes the engines of one checkpoint; reads it on first need.
+    """Makes the engines of one loaded model.
 
     Args:
-        variant: a key of `encoders.closp.VARIANTS`.
-        weights: its safetensors file.
-        threads: for the torch reference.
+        model: see `read_model`.
+        threads: for the torch reference; ``None``: as torch has it.
     """
 
-    def __init__(self, variant: str, weights: Path, threads: int | None = None) -> None:
-        self._variant = variant
-        self._weights = weights
+    def __init__(self, model: Closp, threads: int | None = None) -> None:
+        self.model = model
         self._threads = threads
-
-    @cached_property
-    def model(self) -> Closp:
-        """The loaded model.
-
-        Raises:
-            ReleaseNotFound, ReleaseMismatch: see `encoders.weights.read_tensors`.
-        """
-        tensors = read_tensors(self._weights, layout(self._variant))
-        model = empty(self._variant)
-        model.load_state_dict({key: torch.from_numpy(each) for key, each in tensors.items()}, strict=True, assign=True)
-        return model.eval()
 
     def tower(self, name: str) -> nn.Module:
         """``"s1"``, ``"s2"`` or ``"text"`` as a torch module."""
@@ -86,6 +71,27 @@ class ClospBuilder:
             return
         lowered = lower(self.model.image_tower(tower))
         _export(lowered, {"pixels": {0: "n", 2: "h", 3: "w"}}, _chips(np.random.default_rng(0), tower, 2), path)
+
+
+def read_model(variant: str, weights: Path) -> Closp:
+    """Load a checkpoint, strictly.
+
+    Args:
+        variant: a key of `encoders.closp.VARIANTS`.
+        weights: its safetensors file.
+
+    Raises:
+        ReleaseNotFound, ReleaseMismatch: see `encoders.weights.read_tensors`.
+    """
+    return assemble(variant, read_tensors(weights, layout(variant)))
+
+
+def assemble(variant: str, tensors: Tensors) -> Closp:
+    """The model with these weights, which it keeps without copying."""
+    model = empty(variant)
+    state = {key: torch.from_numpy(each) for key, each in tensors.items()}
+    model.load_state_dict(state, strict=True, assign=True)
+    return model.eval()
 
 
 def _chips(random: np.random.Generator, sensor: str, n: int) -> Inputs:

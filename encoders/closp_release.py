@@ -23,7 +23,7 @@ from encoders.interface import DIMENSION, Pixels, Vectors
 from encoders.runtime import Backend, Engine, EngineRefused, Inputs
 from encoders.weights import Layout, read_layout, sha256
 from encoders.words import Words
-from schemas.errors import ReleaseMismatch, SettingsError
+from schemas.errors import Rejected, ReleaseMismatch, SettingsError
 
 if TYPE_CHECKING:
     from encoders.closp_build import ClospBuilder
@@ -36,8 +36,8 @@ PREPARATION = "1"
 GRAPH = 1
 """Raise it when `encoders.closp_build` writes another graph for the same weights: engines are then built again."""
 
-BATCH_CHIPS = 16
-"""Chips per run of an engine: past it, planes leave the cache and nothing gets faster."""
+BATCH_CHIPS = 32
+"""Chips per run of an engine: enough rows for the matrix products of the last stage, 24 MB of S2 pixels."""
 
 BATCH_SENTENCES = 64
 """Sentences per run: padded to the longest among them."""
@@ -165,9 +165,9 @@ def _builder(variant: str, weights: Path, threads: int | None) -> "ClospBuilder"
     absent = [name for name in ("torch", "onnx", "onnxscript") if find_spec(name) is None]
     if absent:
         raise SettingsError(f"CLOSP needs {', '.join(absent)} to build its engine: pip install 'tocsin[torch]'")
-    from encoders.closp_build import ClospBuilder  # noqa: PLC0415 - torch takes seconds, built engines do without
+    from encoders.closp_build import ClospBuilder, read_model  # noqa: PLC0415 - torch takes seconds, built engines do without
 
-    return ClospBuilder(variant, weights, threads)
+    return ClospBuilder(read_model(variant, weights), threads)
 
 
 def _in_batches(count: int, size: int, run: Callable[[slice], NDArray[np.float32]]) -> Vectors:
@@ -175,5 +175,9 @@ def _in_batches(count: int, size: int, run: Callable[[slice], NDArray[np.float32
     for start in range(0, count, size):
         part = slice(start, start + size)
         raw = run(part)
-        vectors[part] = raw / np.linalg.norm(raw, axis=1, keepdims=True)
+        lengths = np.linalg.norm(raw.astype(np.float64), axis=1, keepdims=True)
+        lost = np.flatnonzero(~np.isfinite(lengths) | (lengths == 0.0))
+        if lost.size:
+            raise Rejected(f"input {start + lost[0]} has no vector: its values are far outside what a sensor measures")
+        vectors[part] = raw / lengths
     return vectors

@@ -25,9 +25,6 @@ ATTEMPTS = 5
 FIRST_WAIT_S = 1.0
 """Seconds before the second try; doubles with each."""
 
-CHUNK_BYTES = 1 << 20
-"""Bytes written at once; progress is reported as often."""
-
 
 def fetch(
     hub: Hub,
@@ -92,7 +89,7 @@ def _receive(hub: Hub, offer: Offer, file: RemoteFile, part: Path, progress: Pro
         resumed = response.status_code == httpx.codes.PARTIAL_CONTENT and _starts_at(response, start)
         here = start if resumed else 0
         with part.open("ab" if resumed else "wb") as sink:
-            for chunk in response.iter_bytes(CHUNK_BYTES):
+            for chunk in response.iter_raw():  # as it comes: a larger chunk size would drop the tail of a cut
                 here += len(chunk)
                 if here > file.size:
                     raise ReleaseMismatch(f"{file.name}: the hub sends more than the {file.size:,} bytes it announced")

@@ -78,9 +78,7 @@ class ProductConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(n, h, w, channels) to (n, h / stride, w / stride, width)."""
         gathered = _neighbours(x, self.stride) if self.size == 3 else x[:, :: self.stride, :: self.stride]
-        n, h, w = gathered.shape[:3]
-        rows = gathered.reshape(-1, self.matrix.shape[0])
-        return torch.addmm(self.bias, rows, self.matrix).reshape(n, h, w, self.width)
+        return gathered @ self.matrix + self.bias
 
 
 class ProductBottleneck(nn.Module):
@@ -103,11 +101,9 @@ class ProductBottleneck(nn.Module):
 
 def _neighbours(x: Tensor, stride: int) -> Tensor:
     """The 3 x 3 surroundings of each kept pixel, zero outside: (n, h, w, c) to (n, h', w', 9 c)."""
-    height, width = (x.shape[1] - 1) // stride + 1, (x.shape[2] - 1) // stride + 1
     padded = functional.pad(x, (0, 0, 1, 1, 1, 1))
-    rows = [slice(start, start + stride * (height - 1) + 1, stride) for start in range(3)]
-    columns = [slice(start, start + stride * (width - 1) + 1, stride) for start in range(3)]
-    return torch.cat([padded[:, row, column] for row in rows for column in columns], dim=3)
+    starts = [slice(start, start - 2 or None, stride) for start in range(3)]
+    return torch.cat([padded[:, row, column] for row in starts for column in starts], dim=3)
 
 
 def _bottlenecks(stage: nn.Sequential) -> list[Bottleneck]:

@@ -15,7 +15,7 @@ from encoders.download import Progress, fetch
 from encoders.hub import ENDPOINT, Hub, Offer, RemoteFile
 from encoders.release import REPOSITORIES, TOKENIZER, WEIGHTS
 from encoders.weights import read_layout, sha256
-from schemas.errors import ReleaseMismatch, ReleaseNotFound
+from schemas.errors import ReleaseMismatch, ReleaseNotFound, SettingsError
 
 TOKENIZER_REPOSITORY = "sentence-transformers/all-MiniLM-L6-v2"
 """Where the tokenizer comes from where the model's repository has none: CLOSP's text tower started from it."""
@@ -92,13 +92,13 @@ def pull(
             release_name(repository), repository, agreed.revision, agreed.licence, agreed.page, weights.sha256 or ""
         )
         target = (folder or releases_folder()) / note.name
-        (target / NOTE).unlink(missing_ok=True)
+        _forget(target)
         source, tokenizer = _tokenizer_of(hub, agreed)
         fetch(hub, source, tokenizer, target / TOKENIZER, progress, wait)
         if not _is_here(target / WEIGHTS, weights):
             fetch(hub, agreed, weights, target / WEIGHTS, progress, wait)
     read_layout(target / WEIGHTS)
-    (target / NOTE).write_text(json.dumps(asdict(note), indent=1))
+    _remember(target, note)
     return note
 
 
@@ -138,6 +138,20 @@ def weights_of(offer: Offer) -> RemoteFile:
             f"{offer.repository} has {len(candidates)} safetensors files, one is needed: see {offer.page}"
         )
     return named[0]
+
+
+def _forget(target: Path) -> None:
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        (target / NOTE).unlink(missing_ok=True)
+    except OSError as error:
+        raise SettingsError(f"cannot write {target}: {error.strerror}; set TOCSIN_CACHE to another folder") from error
+
+
+def _remember(target: Path, note: Note) -> None:
+    draft = target / f"{NOTE}.part"
+    draft.write_text(json.dumps(asdict(note), indent=1))
+    draft.replace(target / NOTE)
 
 
 def _tokenizer_of(hub: Hub, offer: Offer) -> tuple[Offer, RemoteFile]:

@@ -71,12 +71,17 @@ def find(release: str | Path) -> Files:
         ReleaseNotFound: no such name or path.
     """
     pulled = releases_folder() / str(release)
-    if (pulled / WEIGHTS).is_file() and Path(str(release)).name == str(release):
+    if _is_name(str(release)) and (pulled / WEIGHTS).is_file():
         return Files(pulled / WEIGHTS, pulled / TOKENIZER)
     if str(release) in REPOSITORIES:
         repository = REPOSITORIES[str(release)]
         raise ReleaseNotFound(f"{release} is not on this machine: `tocsin encoder pull {repository}` fetches it")
     return _at(Path(release).expanduser())
+
+
+def _is_name(release: str) -> bool:
+    """Whether it could be the folder of a pulled release, and not a path that leads elsewhere."""
+    return release not in {"", ".", ".."} and Path(release).name == release
 
 
 def _at(path: Path) -> Files:

@@ -16,6 +16,9 @@ from schemas.errors import ReleaseMismatch, ReleaseNotFound
 Layout = Mapping[str, tuple[int, ...]]
 """Shape by tensor name."""
 
+Tensors = dict[str, NDArray[np.float32] | NDArray[np.int64]]
+"""Values by tensor name: float32, and int64 for counters."""
+
 NAMED = 3
 """So many offending keys are named in an error; the rest is counted."""
 
@@ -57,7 +60,7 @@ def check_layout(found: Layout, expected: Layout, path: Path) -> None:
         raise ReleaseMismatch(f"{path} holds another model's weights: {'; '.join(faults)}")
 
 
-def read_tensors(path: Path, expected: Layout) -> dict[str, NDArray[np.float32] | NDArray[np.int64]]:
+def read_tensors(path: Path, expected: Layout) -> Tensors:
     """Every tensor of a checkpoint.
 
     Args:

@@ -1,0 +1,146 @@
+"""Engines on disk: built once, checked against the reference, built again when damaged, refused when wrong."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from numpy.typing import NDArray
+from structlog.testing import capture_logs
+
+from encoders.engines import checked_engine
+from encoders.ort import OnnxEngine
+from encoders.runtime import EngineRefused, Inputs, disagreement
+
+onnx = pytest.importorskip("onnx", reason="needs the [torch] extra")
+
+MATRIX = np.arange(12, dtype=np.float32).reshape(4, 3) / 10
+
+
+class Product:
+    """The reference: x @ MATRIX in numpy."""
+
+    name = "numpy"
+
+    def run(self, inputs: Inputs) -> NDArray[np.float32]:
+        return (inputs["x"] @ MATRIX).astype(np.float32)
+
+
+class Builder:
+    """Writes x @ (MATRIX * error) as ONNX and counts how often."""
+
+    def __init__(self, error: float = 1.0, garbage: bool = False) -> None:
+        self.error, self.garbage, self.exports = error, garbage, 0
+
+    def export(self, _tower: str, path: Path) -> None:
+        self.exports += 1
+        path.write_bytes(b"not ONNX" if self.garbage else graph(MATRIX * np.float32(self.error)))
+
+    def reference(self, _tower: str) -> Product:
+        return Product()
+
+    def samples(self, _tower: str) -> list[Inputs]:
+        return [{"x": np.random.default_rng(n).random((n, 4), dtype=np.float32)} for n in (1, 3)]
+
+
+def graph(matrix: NDArray[np.float32]) -> bytes:
+    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+    model = helper.make_model(
+        helper.make_graph(
+            [helper.make_node("MatMul", ["x", "matrix"], ["y"])],
+            "product",
+            [helper.make_tensor_value_info("x", kind, ["n", 4])],
+            [helper.make_tensor_value_info("y", kind, ["n", 3])],
+            [onnx.numpy_helper.from_array(matrix, "matrix")],
+        ),
+        opset_imports=[helper.make_opsetid("", 20)],
+        ir_version=10,
+    )
+    content: bytes = model.SerializeToString()
+    return content
+
+
+def opened(folder: Path, builder: Builder) -> OnnxEngine:
+    return checked_engine("s2", "toy-1", folder, lambda: builder, threads=1)
+
+
+def test_engine_is_built_once_and_computes_what_the_reference_computes(tmp_path: Path) -> None:
+    builder = Builder()
+    opened(tmp_path / "engines", builder)
+    engine = opened(tmp_path / "engines", builder)
+    assert builder.exports == 1
+    x = np.ones((5, 4), dtype=np.float32)
+    np.testing.assert_allclose(engine.run({"x": x}), x @ MATRIX, rtol=1e-6)
+    assert engine.name == f"onnxruntime {onnxruntime.__version__}, fp32, 1 threads"
+
+
+def test_stamp_records_engine_and_disagreement(tmp_path: Path) -> None:
+    opened(tmp_path, Builder())
+    stamp = json.loads((tmp_path / "toy-1-s2.json").read_text())
+    assert stamp["disagreement"] < 1e-6
+    assert (tmp_path / stamp["file"]).is_file()
+    assert sorted(each.suffix for each in tmp_path.iterdir()) == [".json", ".onnx"]
+
+
+@pytest.mark.parametrize("damage", ["flip", "truncate", "remove", "stamp garbage", "stamp list", "stamp escape"])
+def test_damaged_engine_is_built_again_and_said_so(tmp_path: Path, damage: str) -> None:
+    opened(tmp_path, Builder())
+    stamp = tmp_path / "toy-1-s2.json"
+    path = tmp_path / json.loads(stamp.read_text())["file"]
+    content = path.read_bytes()
+    if damage == "flip":
+        path.write_bytes(content[:-5] + bytes([content[-5] ^ 0x40]) + content[-4:])
+    elif damage == "truncate":
+        path.write_bytes(content[: len(content) // 2])
+    elif damage == "remove":
+        path.unlink()
+    elif damage == "stamp escape":
+        stamp.write_text(json.dumps(json.loads(stamp.read_text()) | {"file": "../elsewhere.onnx"}))
+    else:
+        stamp.write_text("{ half" if damage == "stamp garbage" else "[1]")
+    builder = Builder()
+    with capture_logs() as logs:
+        engine = opened(tmp_path, builder)
+    assert builder.exports == 1
+    assert [each["log_level"] for each in logs if "damaged" in each["event"]] == ["warning"]
+    np.testing.assert_allclose(engine.run({"x": np.eye(4, dtype=np.float32)}), MATRIX, rtol=1e-6)
+
+
+def test_wrong_engine_is_refused_and_says_by_how_much(tmp_path: Path) -> None:
+    with pytest.raises(EngineRefused, match=r"refused for s2: it differs .* by 0\.01 of the largest value, 1e-05"):
+        opened(tmp_path, Builder(error=1.01))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_wrong_engine_is_refused_again_next_time(tmp_path: Path) -> None:
+    for _ in range(2):
+        builder = Builder(error=0.99)
+        with pytest.raises(EngineRefused):
+            opened(tmp_path, builder)
+        assert builder.exports == 1
+
+
+def test_half_precision_would_be_refused(tmp_path: Path) -> None:
+    with pytest.raises(EngineRefused):
+        opened(tmp_path, Builder(error=1 + 2**-9))
+
+
+def test_export_that_onnxruntime_cannot_read(tmp_path: Path) -> None:
+    with pytest.raises(EngineRefused, match="not an engine that ONNX Runtime can load"):
+        opened(tmp_path, Builder(garbage=True))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_threads_are_settable(tmp_path: Path, threads: int) -> None:
+    path = tmp_path / "product.onnx"
+    path.write_bytes(graph(MATRIX))
+    assert f"{threads} threads" in OnnxEngine(path, threads).name
+
+
+def test_disagreement_is_relative_to_the_largest_value() -> None:
+    reference = np.array([[100.0, 1.0]], dtype=np.float32)
+    assert disagreement(reference + np.float32(1.0), reference) == pytest.approx(0.01)
+    assert disagreement(reference[:, :1], reference) == float("inf")
+    assert disagreement(np.array([[np.nan, 1.0]], dtype=np.float32), reference) == float("inf")

@@ -129,7 +129,7 @@ class ApiCatalogue:
         lower = after
         while True:
             order = sort_parameters(ability.name, "asc")
-            tally = _Tally()
+            tally = _Tally(self._limit)
             for raw in self._patient_pages(collection, box, {**_since(ability, lower), **order}):
                 features = features_of(raw)
                 times = times_of(features, ability.field)
@@ -144,20 +144,20 @@ class ApiCatalogue:
 
     def _descending(self, collection: str, box: Box | None, after: datetime | None, ability: Ability) -> Iterator[Page]:
         """Newest first, until what is older than the window."""
-        tally = _Tally()
+        tally = _Tally(self._limit)
         for raw in self._patient_pages(collection, box, sort_parameters(ability.name, "desc")):
             features = features_of(raw)
             tally.add(raw, len(features), None)
             yield Page(features)
             times = times_of(features, ability.field)
-            if after and times and max(times) < after:
+            if after and times and min(times) < after:
                 return
         if tally.cut_short():
             raise CatalogueUnavailable(tally.complaint(collection))
 
     def _complete(self, collection: str, box: Box | None, parameters: Question) -> Iterator[Page]:
         """All pages in whatever order, and a loud failure when there should have been more."""
-        tally = _Tally()
+        tally = _Tally(self._limit)
         for raw in self._patient_pages(collection, box, parameters):
             features = features_of(raw)
             tally.add(raw, len(features), None)
@@ -199,14 +199,14 @@ class ApiCatalogue:
 class _Tally:
     """Counts what one search gave, to notice an end that is none."""
 
-    def __init__(self) -> None:
-        self.read = 0
+    def __init__(self, limit: int) -> None:
+        self.limit, self.last, self.read = limit, 0, 0
         self.matched: float | None = None
         self.newest: datetime | None = None
 
     def add(self, raw: Mapping[str, object], count: int, newest: datetime | None) -> None:
         """Count one page."""
-        self.read += count
+        self.last, self.read = count, self.read + count
         if self.matched is None:
             self.matched = finite(raw.get("numberMatched"))
             if self.matched is None:
@@ -214,8 +214,12 @@ class _Tally:
         self.newest = max((t for t in (self.newest, newest) if t is not None), default=None)
 
     def cut_short(self) -> bool:
-        """The server said that more matched, and a round number was given: a cap, not an estimate that is off."""
-        return self.matched is not None and self.read < self.matched and self.read > 0 and self.read % 100 == 0
+        """The server said that more matched, and ended after a full page or a round number.
+
+        Otherwise its count is an estimate that was off (pgstac gives such), and the end is the end.
+        """
+        abrupt = self.read > 0 and (self.last >= self.limit or self.read % 100 == 0)
+        return abrupt and self.matched is not None and self.read < self.matched
 
     def complaint(self, collection: str) -> str:
         """Why a poll cannot go on."""

@@ -1,0 +1,114 @@
+"""In: the committed release. Out: Tocsin-nano behind `encoders.interface.Encoder`, on ONNX Runtime alone.
+
+Stops at vectors: how it was trained is in `training`, what it is good for in `docs/model-cards/nano.md`.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnxruntime  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+
+from encoders.checks import check_pixels, check_sentences
+from encoders.interface import DIMENSION, Pixels, Vectors
+from encoders.nano_pixels import even, gaps_filled
+from encoders.nano_text import TextTower, session_options
+from schemas.errors import ReleaseMismatch, ReleaseNotFound
+
+FOLDER = Path(__file__).parent / "weights" / "nano"
+"""The release that is committed."""
+
+CHIPS_PER_RUN = 8
+"""Small enough for a core's caches: 6 MB of optical pixels. Larger batches are slower."""
+
+FILES = ("s1.onnx", "s2.onnx", "text.onnx", "text_head.npz", "tokenizer.json")
+"""What a release consists of, besides `release.json`, in the order of its hash."""
+
+
+class Nano:
+    """Tocsin-nano.
+
+    Args:
+        folder: of the release.
+        threads: of the runtime; ``None`` leaves it to the runtime.
+
+    Raises:
+        ReleaseNotFound: the folder lacks a file.
+        ReleaseMismatch: the files are not those that `release.json` names.
+    """
+
+    sensors: tuple[str, ...] = ("s2", "s1")
+    """Sensor keys it accepts."""
+
+    def __init__(self, folder: Path = FOLDER, threads: int | None = None) -> None:
+        self.release: str = verified_release(folder)
+        options = session_options(threads)
+        self._images = {
+            sensor: onnxruntime.InferenceSession(
+                str(folder / f"{sensor}.onnx"), options, providers=["CPUExecutionProvider"]
+            )
+            for sensor in self.sensors
+        }
+        self._tower = TextTower(folder, threads)
+        with np.load(folder / "text_head.npz") as head:
+            self._map = (head["weight"].astype(np.float32), head["bias"].astype(np.float32))
+
+    def images(self, pixels: Pixels, sensor: str, present_bands: Sequence[str] | None = None) -> Vectors:
+        """Embed chips; see `encoders.interface.Encoder.images`.
+
+        An odd last row or column is not read. A chip of zeros is a valid, black chip.
+        """
+        present = check_pixels(pixels, sensor, present_bands)
+        pixels = even(pixels)
+        out = np.empty((len(pixels), DIMENSION), np.float32)
+        for start in range(0, len(pixels), CHIPS_PER_RUN):
+            out[start : start + CHIPS_PER_RUN] = self._run(pixels[start : start + CHIPS_PER_RUN], sensor, present)
+        return out
+
+    def texts(self, sentences: list[str]) -> Vectors:
+        """Embed sentences; see `encoders.interface.Encoder.texts`."""
+        check_sentences(sentences)
+        weight, bias = self._map
+        mapped = self._tower.vectors(sentences) @ weight.T + bias
+        vectors: Vectors = mapped / np.linalg.norm(mapped, axis=1, keepdims=True)
+        return vectors
+
+    def _run(self, pixels: Pixels, sensor: str, present: NDArray[np.bool_]) -> Vectors:
+        filled, valid = gaps_filled(pixels, present)
+        vectors: Vectors = self._images[sensor].run(None, {"pixels": filled, "valid": valid})[0]
+        return vectors
+
+
+def verified_release(folder: Path) -> str:
+    """The release's name, after comparing its files with their hash.
+
+    Raises:
+        ReleaseNotFound: the folder lacks a file.
+        ReleaseMismatch: the files are not those that `release.json` names.
+    """
+    missing = [name for name in ("release.json", *FILES) if not (folder / name).is_file()]
+    if missing:
+        raise ReleaseNotFound(f"{folder} lacks {', '.join(missing)}: reinstall tocsin or train a release")
+    facts = json.loads((folder / "release.json").read_text("utf-8"))
+    digest = hashlib.sha256()
+    for name in FILES:
+        digest.update((folder / name).read_bytes())
+    if digest.hexdigest() != facts["sha256"]:
+        raise ReleaseMismatch(f"the files in {folder} are not those of {facts['release']}: reinstall tocsin")
+    return str(facts["release"])
+
+
+def load_nano(threads: int | None = None) -> Nano:
+    """Open the committed release.
+
+    Args:
+        threads: of the runtime; ``None`` leaves it to the runtime.
+
+    Raises:
+        ReleaseNotFound: the weights are not installed.
+        ReleaseMismatch: the weights are damaged.
+    """
+    return Nano(FOLDER, threads)

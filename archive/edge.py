@@ -78,7 +78,8 @@ class EdgeStore:
         write_format(folder)
 
     def releases(self) -> list[str]:
-        return [unslug(path.parent.name) for path in self._folder.glob("*/points") if any(path.iterdir())]
+        folders = [path.parent.name for path in self._folder.glob("*/points") if _months_in(path)]
+        return [unslug(name) for name in folders]
 
     def points(self, release: str, wanted: Sequence[tuple[UUID, datetime]]) -> dict[UUID, tuple[Embedding, Vectors]]:
         return {
@@ -193,10 +194,9 @@ class EdgeStore:
     def _months(self, release: str, filter: ArchiveFilter) -> Iterator[edge.EdgeShard]:
         """Shards whose month the filter's times touch, the oldest first."""
         folder = self._folder / slug(release) / "points"
-        names = sorted(path.name for path in folder.iterdir() if path.suffix != ".new") if folder.is_dir() else []
         first = month(filter.since) if filter.since else ""
         last = month(filter.until) if filter.until else "9999"
-        for name in names:
+        for name in _months_in(folder):
             if first <= name <= last:
                 shard = self._points(release, name)
                 if shard:
@@ -236,6 +236,11 @@ class EdgeStore:
             _, oldest = self._open.popitem(last=False)
             _close(oldest)
         return shard
+
+
+def _months_in(folder: Path) -> list[str]:
+    """Names of whole shards, the oldest first."""
+    return sorted(path.name for path in folder.iterdir() if path.suffix != ".new") if folder.is_dir() else []
 
 
 def _config() -> edge.EdgeConfig:

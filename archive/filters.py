@@ -100,8 +100,8 @@ def conditions(filter: ArchiveFilter) -> list[Condition]:
 
 def boxes(area: BaseGeometry) -> list[Box]:
     """Rectangles that together hold an area."""
-    parts = shapely.bounds(shapely.get_parts(area))
-    whole = shapely.bounds([area]) if len(parts) > MOST_BOXES else parts
+    parts = shapely.get_parts(area)
+    whole = shapely.bounds(parts if len(parts) <= MOST_BOXES else [area])
     widened = whole + SLACK_DEG * np.array([-1, -1, 1, 1])
     return [(float(west), float(south), float(east), float(north)) for west, south, east, north in widened]
 

@@ -131,7 +131,8 @@ def months_near(moment: datetime) -> set[str]:
 
 def slug(release: str) -> str:
     """A release as part of a folder's or collection's name; `unslug` reads it back."""
-    return quote(release, safe="").replace("~", "%7E").replace("%", "~")
+    name = quote(release, safe="").replace("~", "%7E")
+    return ("%2E" + name[1:] if name.startswith(".") else name).replace("%", "~")
 
 
 def unslug(name: str) -> str:

@@ -45,7 +45,8 @@ ONE_MESSAGE_WITHIN_S = 0.5
 
 log = structlog.get_logger(__name__)
 
-Job = tuple[timedelta, Callable[[], None]]
+Job = tuple[timedelta, Callable[[], object]]
+"""A period and what is done in it."""
 
 
 def serve(
@@ -201,7 +202,7 @@ class _Worker:
             await asyncio.sleep(TICK_S)
         return bool(await self._in_thread(handler.settle, came))
 
-    async def _periodic(self, period: timedelta, job: Callable[[], None]) -> None:
+    async def _periodic(self, period: timedelta, job: Callable[[], object]) -> None:
         while not self._stop.is_set():
             await self._in_thread(self._tolerant, job)
             next_at = time.monotonic() + period.total_seconds()
@@ -209,7 +210,7 @@ class _Worker:
                 await asyncio.sleep(min(TICK_S, period.total_seconds()))
 
     @staticmethod
-    def _tolerant(job: Callable[[], None]) -> None:
+    def _tolerant(job: Callable[[], object]) -> None:
         try:
             job()
         except Retryable as error:

@@ -90,7 +90,7 @@ def main() -> None:
         stack=stack,
         engine=engine,
         publisher=publisher,
-        every=[(timedelta(seconds=0.5), lambda: flush(engine, publisher) and None)],
+        every=[(timedelta(seconds=0.5), lambda: flush(engine, publisher))],
     )
     publisher.close()
     engine.dispose()

@@ -115,6 +115,26 @@ class Beam:
     stripes: float = 0.0
 
 
+@dataclass(frozen=True)
+class RadarView:
+    """What the radar saw.
+
+    Attributes:
+        pixels: float32, (2, rows, columns), gamma naught in linear power, VV and VH.
+        flood_visible: float32, (rows, columns), 1 where a flood darkened the ground by `VISIBLE_DB` or more.
+        burn_visible: float32, (rows, columns), 1 where a fire lowered VH by half of that or more.
+    """
+
+    pixels: FloatArray
+    flood_visible: FloatArray
+    burn_visible: FloatArray
+
+
+VISIBLE_DB: Final = 3.0
+"""Fall of backscatter from which change is told from speckle. Source: Clement et al. 2018, Journal of Flood Risk
+Management 11, 152: thresholds of about 3 dB in change detection."""
+
+
 def stands_db(place: Place, now: Conditions, beam: Beam) -> FloatArray:
     """Mean gamma naught of each region on the day, decibel: float32, (regions, 2), VV then VH.
 
@@ -159,7 +179,7 @@ def stands_db(place: Place, now: Conditions, beam: Beam) -> FloatArray:
 
 def illuminate(
     place: Place, now: Conditions, event: Disturbance, beam: Beam, *, pool: FieldPool, rng: np.random.Generator
-) -> FloatArray:
+) -> RadarView:
     """One Sentinel-1 look at a place.
 
     Args:
@@ -171,14 +191,14 @@ def illuminate(
         rng: Speckle of this acquisition.
 
     Returns:
-        float32, (2, rows, columns), gamma naught in linear power, VV and VH.
+        Pixels, and where what happened can be seen.
     """
     image = np.take(np.ascontiguousarray(stands_db(place, now, beam).T), place.regions, axis=1)
     texture = TEXTURE_DB[place.cover][place.regions]
     image += texture * (np.float32(0.85) * place.patches + np.float32(0.45) * place.grain)
     _points(image, place, event, beam)
-    _burnt(image, place, event)
-    _under_water(image, place, event, beam)
+    burn_visible = _burnt(image, place, event)
+    flood_visible = _under_water(image, place, event, beam)
     image += terrain_db(place, beam)
     if beam.stripes > 0:
         image += np.float32(beam.stripes) * (fractal(rng, (place.shape[0], 1), 1.0) > 1.3)
@@ -186,7 +206,8 @@ def illuminate(
     power = blur3(power, 0.2) + np.float32(10 ** (beam.noise_db / 10)) * np.array([[[1.0]], [[0.9]]], np.float32)
     for band in range(2):
         power[band] *= speckle(pool, rng, place.shape, beam.looks)
-    return power * np.float32(10 ** (beam.gain_db / 10))
+    power *= np.float32(10 ** (beam.gain_db / 10))
+    return RadarView(power, flood_visible, burn_visible)
 
 
 def speckle(pool: FieldPool, rng: np.random.Generator, shape: tuple[int, int], looks: float) -> FloatArray:
@@ -245,21 +266,24 @@ def _points(image: FloatArray, place: Place, event: Disturbance, beam: Beam) -> 
     image[1] += np.float32(6.2) * strength
 
 
-def _burnt(image: FloatArray, place: Place, event: Disturbance) -> None:
+def _burnt(image: FloatArray, place: Place, event: Disturbance) -> FloatArray:
     """Loss of canopy volume: VH falls most. Source: Tanase et al. 2010, IEEE TGRS 48, 3663 (C band, 1-4 dB in HV)."""
     if event.severity is None:
-        return
+        return np.zeros(place.shape, np.float32)
     woody = place.is_cover(Cover.TREES, Cover.SHRUB).astype(np.float32)
     grassy = place.is_cover(Cover.GRASS, Cover.CROPS).astype(np.float32)
     healed = np.float32(np.exp(-event.burn_age_days / 700.0))
     image[0] -= event.severity * healed * (np.float32(1.5) * woody + np.float32(0.6) * grassy)
-    image[1] -= event.severity * healed * (np.float32(3.4) * woody + np.float32(1.6) * grassy)
+    fall = event.severity * healed * (np.float32(3.4) * woody + np.float32(1.6) * grassy)
+    image[1] -= fall
+    return (fall >= VISIBLE_DB / 2).astype(np.float32)
 
 
-def _under_water(image: FloatArray, place: Place, event: Disturbance, beam: Beam) -> None:
+def _under_water(image: FloatArray, place: Place, event: Disturbance, beam: Beam) -> FloatArray:
     """Open water by its share of the power; trunks and walls standing in water send back a double bounce."""
     if event.water is None:
-        return
+        return np.zeros(place.shape, np.float32)
+    before = image.mean(axis=0)
     woody = place.is_cover(Cover.TREES).astype(np.float32)
     walls = place.is_cover(Cover.BUILT).astype(np.float32)
     reach = np.minimum(event.water * 2, 1)
@@ -271,3 +295,5 @@ def _under_water(image: FloatArray, place: Place, event: Disturbance, beam: Beam
         dry = np.exp((image[band] + np.float32(gain) * bounce) * DECIBEL) * (1 - share)
         wet = np.exp((open_db[band] + np.float32(0.3) * place.patches) * DECIBEL) * share
         image[band] = np.log(dry + wet + np.float32(1e-5)) / DECIBEL
+    visible: FloatArray = (before - image.mean(axis=0) >= VISIBLE_DB).astype(np.float32)
+    return visible

@@ -114,6 +114,7 @@ def make_pairs(n: int, *, seed: int, sensor: Sensor, event: str | None = None) -
         kind = event or str(rng.choice(list(SHARES), p=list(SHARES.values())))
         place, now = _somewhere(rng, pool, BIOMES[int(rng.integers(len(BIOMES)))], kind)
         later = _weather(place.biome, (now.day + rng.uniform(5, 45)) % 365, rng)
+        later = replace(later, snow=0.0) if kind == "burn" else later
         happened, words = draw_event(kind, place, later, pool, rng)
         before.add(_shoot(sensor, place, now, event=NOTHING, words={"event": "none"}, pool=pool, rng=rng))
         after.add(_shoot(sensor, place, later, event=happened, words=words, pool=pool, rng=rng))
@@ -125,6 +126,7 @@ class _Shot:
     pixels: FloatArray
     fractions: FloatArray
     attributes: Attributes
+    hidden: frozenset[str]
 
 
 def _somewhere(rng: np.random.Generator, pool: FieldPool, biome: Biome, kind: str) -> tuple[Place, Conditions]:
@@ -133,7 +135,7 @@ def _somewhere(rng: np.random.Generator, pool: FieldPool, biome: Biome, kind: st
         scene = "town"
     elif kind == "flood" and rng.random() < 0.6:
         scene = str(rng.choice(["farmland", "river", "pasture", "lake", "mixed", "town"]))
-    elif kind == "burn" and rng.random() < 0.6:
+    elif kind == "burn" and rng.random() < 0.85:
         scene = str(rng.choice(["forest", "shrubland", "pasture", "mixed", "barren"], p=[0.28, 0.30, 0.28, 0.1, 0.04]))
     place = draw_place(rng, pool, (SIDE, SIDE), scene, biome)
     return place, _fire_weather(biome, rng) if kind == "burn" else _weather(biome, rng.uniform(0, 365), rng)
@@ -218,20 +220,33 @@ def _shoot(
         attributes["cloud"] = round(float(view.cloud.mean()), 3)
         pixels, fractions = view.pixels, _optical_fractions(place, now, event, view)
     else:
-        pixels = illuminate(place, now, event, draw_beam(rng), pool=pool, rng=rng)
-        fractions = cover_fractions(place, now, event, None, None)
+        radar = illuminate(place, now, event, draw_beam(rng), pool=pool, rng=rng)
+        pixels, clear = radar.pixels, np.ones(place.shape, np.float32)
+        fractions = cover_fractions(place, now, event, radar.burn_visible, radar.flood_visible, clear)
     if rng.random() < 0.04:
         _cut_edge(pixels, rng)
-    return _Shot(pixels, fractions, attributes)
+    return _Shot(pixels, fractions, attributes, _hidden(event) if sensor == "s1" else frozenset())
+
+
+def _hidden(event: Disturbance) -> frozenset[str]:
+    """Names of events that a radar may show otherwise than by darkness: flooded forest, burnt grass."""
+    layers = {"Flooded Area": event.water, "Burned Area": event.severity}
+    return frozenset(name for name, layer in layers.items() if layer is not None and float((layer > 0.2).mean()) > 0.05)
 
 
 def _optical_fractions(place: Place, now: Conditions, event: Disturbance, view: OpticalView) -> FloatArray:
     clear = (view.cloud < 0.5).astype(np.float32)
-    return cover_fractions(place, now, event, view.burn_visible, clear)
+    under = np.zeros(place.shape, np.float32) if event.water is None else (event.water > 0.3).astype(np.float32)
+    return cover_fractions(place, now, event, view.burn_visible, under, clear)
 
 
 def cover_fractions(
-    place: Place, now: Conditions, event: Disturbance, burn_visible: FloatArray | None, clear: FloatArray | None
+    place: Place,
+    now: Conditions,
+    event: Disturbance,
+    burn_visible: FloatArray,
+    flood_visible: FloatArray,
+    seen: FloatArray,
 ) -> FloatArray:
     """Share of the seen ground that each label covers.
 
@@ -239,13 +254,13 @@ def cover_fractions(
         place: The ground.
         now: Conditions of the day; regions more than half white count as snow.
         event: What happened.
-        burn_visible: float32, (rows, columns), 1 where a burn shows; None takes severities above 0.25.
-        clear: float32, (rows, columns), 1 where the ground is seen; None sees all.
+        burn_visible: float32, (rows, columns), 1 where a burn shows.
+        flood_visible: float32, (rows, columns), 1 where a flood shows.
+        seen: float32, (rows, columns), 1 where the ground is seen.
 
     Returns:
         float32, (12,); zeros if nothing is seen.
     """
-    seen = np.ones(place.shape, np.float32) if clear is None else clear
     total = float(seen.sum())
     out = np.zeros(len(LABELS), np.float32)
     if total < 1:
@@ -254,13 +269,11 @@ def cover_fractions(
     label[snow_share(place.cover, place.traits, now) > 0.5] = Cover.SNOW
     kept = seen.copy()
     if event.severity is not None:
-        shows = (event.severity > 0.25).astype(np.float32) if burn_visible is None else burn_visible
-        out[BURNED] = float((shows * seen).sum()) / total
-        kept *= 1 - shows * (event.severity > 0.4)
+        out[BURNED] = float((burn_visible * seen).sum()) / total
+        kept *= 1 - burn_visible * (event.severity > 0.4)
     if event.water is not None:
-        under = (event.water > 0.3).astype(np.float32)
-        out[FLOODED] = float((under * seen).sum()) / total
-        kept *= 1 - under * (event.water > 0.6)
+        out[FLOODED] = float((flood_visible * seen).sum()) / total
+        kept *= 1 - flood_visible * (event.water > 0.6)
     if event.damage is not None:
         town = (place.label == Cover.BUILT)[place.regions]
         out[DAMAGED] = float(((event.damage > 0.3) * town * seen).sum()) / total
@@ -299,11 +312,13 @@ class _Batch:
         self._pixels = np.empty((n, len(self._bands), SIDE, SIDE), np.float32)
         self._fractions = np.zeros((n, len(LABELS)), np.float32)
         self._attributes: list[Attributes] = []
+        self._hidden: list[frozenset[str]] = []
 
     def add(self, shot: _Shot) -> None:
         row = len(self._attributes)
         self._pixels[row], self._fractions[row] = shot.pixels, shot.fractions
         self._attributes.append(shot.attributes)
+        self._hidden.append(shot.hidden)
 
     def chips(self) -> Chips:
         judged = [judge(fractions) for fractions in self._fractions]
@@ -313,6 +328,6 @@ class _Batch:
             pixels=self._pixels,
             fractions=self._fractions,
             labels=[present for present, _ in judged],
-            ambiguous=[unsure for _, unsure in judged],
+            ambiguous=[(unsure | more) - present for (present, unsure), more in zip(judged, self._hidden, strict=True)],
             attributes=self._attributes,
         )

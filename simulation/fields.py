@@ -152,9 +152,9 @@ def gamma_speckle(rng: np.random.Generator, shape: tuple[int, int], looks: float
     return np.maximum(blur3(blur3(noise, side), side), np.float32(1e-4))
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)
 def pool_for(seed: int) -> FieldPool:
-    """The pool of a seed, made once per process (about a third of a second)."""
+    """The pool of a seed, made once per process and kept (about 30 MB)."""
     return FieldPool(seed)
 
 

@@ -41,7 +41,7 @@ def draw_event(
 
 def draw_burn(place: Place, pool: FieldPool, rng: np.random.Generator) -> tuple[Disturbance, Words]:
     """A burn that covers all, most or a corner of the place, from scorched to consumed, fresh to two years old."""
-    share = float(rng.choice([rng.uniform(0.05, 0.4), rng.uniform(0.4, 0.95), 1.0], p=[0.2, 0.5, 0.3]))
+    share = float(rng.choice([rng.uniform(0.05, 0.4), rng.uniform(0.4, 0.95), 1.0], p=[0.15, 0.4, 0.45]))
     strength = float(rng.choice([rng.uniform(0.25, 0.55), rng.uniform(0.55, 0.8), rng.uniform(0.8, 1.0)]))
     age = float(rng.choice([rng.uniform(0, 20), rng.uniform(20, 120), rng.uniform(120, 500)], p=[0.55, 0.33, 0.12]))
     front = _front(place, pool, rng)
@@ -73,7 +73,9 @@ def _front(place: Place, pool: FieldPool, rng: np.random.Generator) -> FloatArra
 
 def draw_flood(place: Place, pool: FieldPool, rng: np.random.Generator) -> tuple[Disturbance, Words]:
     """Water over the lowest ground, from a strip along the river to the whole place; banks keep some parcels dry."""
-    share = float(rng.choice([rng.uniform(0.08, 0.35), rng.uniform(0.35, 0.8), rng.uniform(0.8, 1.0)]))
+    share = float(
+        rng.choice([rng.uniform(0.08, 0.35), rng.uniform(0.35, 0.8), rng.uniform(0.8, 1.0)], p=[0.2, 0.4, 0.4])
+    )
     banks = np.float32(rng.choice([0.0, 0.3, 1.0])) * (place.traits[:, 7] - np.float32(0.5))
     height = place.lowness + banks.astype(np.float32)[place.regions]
     level = quantile(height, share)

@@ -43,11 +43,11 @@ NOISE: Final = np.array(
 ROUGHNESS: Final = per_cover(
     {
         Cover.WATER: 0.03,
-        Cover.TREES: 0.12,
+        Cover.TREES: 0.10,
         Cover.GRASS: 0.03,
         Cover.FLOODED_VEGETATION: 0.06,
         Cover.CROPS: 0.02,
-        Cover.SHRUB: 0.075,
+        Cover.SHRUB: 0.055,
         Cover.BUILT: 0.10,
         Cover.BARE: 0.025,
         Cover.SNOW: 0.02,
@@ -149,7 +149,7 @@ def surface(place: Place, now: Conditions) -> FloatArray:
     other[:, 0] = (traits[:, 0] + np.where(place.cover == Cover.WATER, 0.15, 0.0)) % 1.0
     base = reflectance(mixture(place.cover, traits, now), traits, now.wetness)
     apart = (reflectance(mixture(place.cover, other, now), other, now.wetness) - base).T
-    varied = np.clip(np.float32(0.22) * place.grain + np.float32(0.85) * place.patches, -1.6, 2.0)
+    varied = np.clip(np.float32(0.14) * place.grain + np.float32(0.85) * place.patches, -1.6, 2.0)
     varied *= MIXING[place.cover][place.regions]
     image = np.take(np.ascontiguousarray(base.T), place.regions, axis=1)
     image += np.take(np.ascontiguousarray(apart), place.regions, axis=1) * varied

@@ -90,7 +90,7 @@ def _lake(canvas: Canvas) -> None:
 
 def _coast(canvas: Canvas) -> None:
     _surroundings(canvas)
-    coast(canvas, 1.0 if canvas.rng.random() < 0.2 else canvas.rng.uniform(0.15, 1.0))
+    coast(canvas, 1.0 if canvas.rng.random() < 0.35 else canvas.rng.uniform(0.15, 1.0))
 
 
 def _river(canvas: Canvas) -> None:
@@ -138,15 +138,15 @@ _USUAL: Final = {
     "barren": 0.9,
     "mixed": 1.4,
     "town": 1.4,
-    "wetland": 1.0,
+    "wetland": 1.8,
     "lake": 0.9,
-    "coast": 0.6,
+    "coast": 1.0,
     "river": 0.8,
 }
 _ODDS: Final[dict[str, dict[str, float]]] = {
-    "temperate": _USUAL | {"paddies": 0.2},
+    "temperate": _USUAL | {"paddies": 0.4},
     "boreal": _USUAL | {"forest": 4.0, "farmland": 0.6, "ice": 1.5},
-    "mediterranean": _USUAL | {"shrubland": 3.5, "pasture": 2.6, "paddies": 0.3, "farmland": 2.0},
+    "mediterranean": _USUAL | {"shrubland": 3.5, "pasture": 2.6, "paddies": 0.5, "farmland": 2.0},
     "savanna": _USUAL | {"shrubland": 3.0, "pasture": 3.0, "pivots": 0.2},
     "tropical": _USUAL | {"forest": 3.5, "paddies": 2.0},
     "desert": {"barren": 3.0, "shrubland": 3.0, "pivots": 0.8, "town": 0.9, "coast": 0.3, "lake": 0.3, "river": 0.3},

@@ -175,8 +175,8 @@ class World:
         """A Sentinel-1 pass: terrain-corrected gamma naught in linear power."""
         rng = self._noise(when, 1)
         now = self.conditions(when)
-        power = illuminate(self.landscape.place, now, self.disturbance(when), beam, pool=self.pool, rng=rng)
-        return Acquisition("s1", when, {"VV": power[0], "VH": power[1]}, None, 0.0)
+        view = illuminate(self.landscape.place, now, self.disturbance(when), beam, pool=self.pool, rng=rng)
+        return Acquisition("s1", when, {"VV": view.pixels[0], "VH": view.pixels[1]}, None, 0.0)
 
     def _noise(self, when: datetime, sensor: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, sensor, int(when.timestamp())])

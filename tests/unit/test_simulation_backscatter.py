@@ -28,7 +28,7 @@ def _place(cover: Cover, elevation: np.ndarray | None = None) -> Place:
 
 
 def _decibel(place: Place, event: Disturbance = NOTHING, beam: Beam | None = None) -> np.ndarray:
-    power = illuminate(place, NOW, event, beam or Beam(), pool=POOL, rng=np.random.default_rng(2))
+    power = illuminate(place, NOW, event, beam or Beam(), pool=POOL, rng=np.random.default_rng(2)).pixels
     assert power.dtype == np.float32 and power.shape == (2, *SHAPE) and power.min() > 0
     return 10 * np.log10(power.mean(axis=(1, 2)))
 
@@ -95,7 +95,16 @@ def test_snow_that_thaws_is_darker_than_dry_snow() -> None:
             Beam(),
             pool=POOL,
             rng=np.random.default_rng(2),
-        ).mean()
+        ).pixels.mean()
         for day in (5, 120)
     )
     assert 10 * np.log10(cold / warm) > 3
+
+
+def test_a_flood_under_trees_and_over_dark_ground_does_not_count_as_visible() -> None:
+    flood = {c: Disturbance(water=floodable(_place(c)), wind=0.1) for c in (Cover.CROPS, Cover.TREES)}
+    seen = {
+        cover: illuminate(_place(cover), NOW, event, Beam(), pool=POOL, rng=np.random.default_rng(2)).flood_visible
+        for cover, event in flood.items()
+    }
+    assert seen[Cover.CROPS].mean() > 0.9 and seen[Cover.TREES].mean() < 0.05

@@ -16,7 +16,7 @@ RELEASED = datetime(2026, 7, 9, 12, tzinfo=UTC)
 
 @pytest.fixture(scope="module")
 def scenario() -> Scenario:
-    return demo_scenario(size_km=2)
+    return demo_scenario(seed=5, size_km=2)
 
 
 @pytest.fixture(scope="module")

@@ -68,22 +68,23 @@ class Matcher:
     def prepare(self) -> None:
         """Read what changed and compute missing thresholds, so that a new query need not wait for a batch."""
         with self._lock:
-            self._refresh()
+            self._refresh(recalibrate=True)
 
     def _match(self, batch: EmbeddingBatch) -> Found:
         acquisition = batch.acquisition
         if acquisition.backfill:
             return []
         with self._lock:
-            self._refresh()
+            self._refresh(recalibrate=batch.batch == 0)
             matrix = self._queries.matrix(batch.release, acquisition.sensor)
         if batch.release != self._release:
             log.warning("batch of another release", release=batch.release, queries=len(matrix.queries))
         return match(batch, matrix, min_baseline=self._settings.min_baseline)
 
-    def _refresh(self) -> None:
-        self._queries.refresh(self._engine)
-        if self._calibrator.run(self._queries.held.values()):
+    def _refresh(self, *, recalibrate: bool) -> None:
+        """Read what changed; look for missing thresholds when something did, or when asked to."""
+        changed = self._queries.refresh(self._engine)
+        if (changed or recalibrate) and self._calibrator.run(self._queries.held.values()):
             self._queries.refresh(self._engine)
 
     def _done(self, batch: EmbeddingBatch) -> bool:

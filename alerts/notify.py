@@ -36,7 +36,7 @@ def tell(engine: Engine, receiver: Receiver, due: Due, settings: NotifierSetting
         DeliveryFailed: it was not taken; a later attempt may succeed.
     """
     if receiver.kind == "terminal":
-        write_line(due.alert, sys.stderr)
+        write_line(due.alert, sys.stdout)  # logs go to stderr: this line is for people
     elif receiver.kind == "webhook":
         webhook.post(receiver, due.alert, str(due.delivery_id), settings.timeout_s)
     elif receiver.kind == "geojson":

@@ -6,6 +6,7 @@ in force. Stops before vectors and thresholds: the matcher computes them (`calib
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -74,7 +75,7 @@ def add(
         created_at=datetime.now(UTC),
     )
     with transaction(engine) as session:
-        twins = [row.query_id for row in _rows(session) if _same(_message(row), query)]
+        twins = [row.query_id for row in _rows(session, holding=query.sentence) if _same(_message(row), query)]
         _write(session, query)
     notes = tuple(f"query {str(twin)[:8]} already watches for this sentence there" for twin in twins)
     return Added(query, notes)
@@ -201,19 +202,24 @@ def _write(session: Session, query: StandingQuery) -> None:
     bump(session, row)
 
 
-def _rows(session: Session, *, removed: bool = False) -> list[QueryRow]:
+def _rows(session: Session, *, removed: bool = False, holding: str = "") -> list[QueryRow]:
     wanted = select(QueryRow).order_by(QueryRow.created_at, QueryRow.query_id)
     if not removed:
         wanted = wanted.where(QueryRow.status != QueryStatus.REMOVED.value)
+    if holding:
+        wanted = wanted.where(
+            QueryRow.message.icontains(json.dumps(holding, ensure_ascii=False)[1:-1], autoescape=True)
+        )
     return list(session.scalars(wanted))
 
 
 def _find(session: Session, name: str) -> QueryRow:
     wanted = name.strip().lower()
-    rows = _rows(session) if len(wanted.replace("-", "")) >= _SHORTEST_PREFIX else []
-    found = [row for row in rows if str(row.query_id).startswith(wanted) or row.query_id.hex.startswith(wanted)]
+    standing = select(QueryRow.query_id).where(QueryRow.status != QueryStatus.REMOVED.value)
+    ids = session.scalars(standing).all() if len(wanted.replace("-", "")) >= _SHORTEST_PREFIX else []
+    found = [one for one in ids if str(one).startswith(wanted) or one.hex.startswith(wanted)]
     if len(found) == 1:
-        return found[0]
+        return session.get_one(QueryRow, found[0])
     if found:
         raise NotFound(f"{len(found)} standing queries begin with {name!r}: give more of the id")
     raise NotFound(f"no standing query {name!r}: `tocsin query list` shows their ids (4 characters or more)")

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, Select, func, select
 
 from alerts.percolate import Standing
 from schemas.database import reading
@@ -65,17 +65,16 @@ class StandingQueries:
             newest = session.scalar(select(func.max(QueryRow.revision))) or 0
             if newest == self.revision:
                 return False
-            rows = list(session.scalars(select(QueryRow).where(QueryRow.revision > self.revision)))
-            joined = (
-                select(ThresholdRow)
-                .join(QueryRow, QueryRow.query_id == ThresholdRow.query_id)
-                .where(QueryRow.revision > self.revision)
-            )
-            stored: dict[UUID, list[ThresholdRow]] = {}
-            for threshold in session.scalars(joined):
-                stored.setdefault(threshold.query_id, []).append(threshold)
-        for row in rows:
-            self._hold(row, stored.get(row.query_id, []))
+            rows = session.execute(
+                select(QueryRow.query_id, QueryRow.status, QueryRow.message).where(QueryRow.revision > self.revision)
+            ).all()
+            stored: dict[UUID, dict[tuple[str, Sensor], Calibrated]] = {}
+            newer = _thresholds().where(QueryRow.revision > self.revision)
+            for query_id, release, name, vector, score, presence, computed_at in session.execute(newer):
+                calibrated = Calibrated(np.frombuffer(vector, "<f4"), score, presence, computed_at)
+                stored.setdefault(query_id, {})[release, "s1" if name == "s1" else "s2"] = calibrated
+        for query_id, status, message in rows:
+            self._hold(query_id, status, message, stored.get(query_id, {}))
         self.revision = newest
         self._matrices.clear()
         return True
@@ -86,13 +85,15 @@ class StandingQueries:
             self._matrices[release, sensor] = self._build(release, sensor)
         return self._matrices[release, sensor]
 
-    def _hold(self, row: QueryRow, thresholds: list[ThresholdRow]) -> None:
-        if row.status != QueryStatus.ACTIVE.value:
-            self.held.pop(row.query_id, None)
+    def _hold(
+        self, query_id: UUID, status: str, message: str, calibrated: dict[tuple[str, Sensor], Calibrated]
+    ) -> None:
+        if status != QueryStatus.ACTIVE.value:
+            self.held.pop(query_id, None)
             return
-        query = StandingQuery.from_bytes(row.message.encode())
+        query = StandingQuery.from_bytes(message.encode())
         area = None if query.area is None else shape(query.area)
-        self.held[row.query_id] = Held(query, area, dict(_calibrated(threshold) for threshold in thresholds))
+        self.held[query_id] = Held(query, area, calibrated)
 
     def _build(self, release: str, sensor: Sensor) -> Matrix:
         found = [
@@ -113,6 +114,7 @@ class StandingQueries:
         return Matrix(tuple(held.query for held, _ in able), standing)
 
 
-def _calibrated(row: ThresholdRow) -> tuple[tuple[str, Sensor], Calibrated]:
-    sensor: Sensor = "s1" if row.sensor == "s1" else "s2"
-    return (row.release, sensor), Calibrated(np.frombuffer(row.vector, "<f4"), row.score, row.presence, row.computed_at)
+def _thresholds() -> Select[UUID, str, str, bytes, float | None, float | None, datetime]:
+    row = ThresholdRow
+    columns = (row.query_id, row.release, row.sensor, row.vector, row.score, row.presence, row.computed_at)
+    return select(*columns).join(QueryRow, QueryRow.query_id == row.query_id)

@@ -24,6 +24,7 @@ from urllib.parse import urljoin
 
 import httpx
 
+from encoders.buckets import bucket_url
 from encoders.settings import EncoderSettings
 from encoders.signing import RETRYABLE_STATUS, Signer
 from schemas.errors import AssetUnavailable, UnreadableAsset
@@ -141,7 +142,7 @@ class Fetcher:
         label = describe(acquisition, band)
         _check_host(href, acquisition.allowed_hosts, label)
         for last in (signing_url is None, True):
-            url = self._signer.sign(href, signing_url) if signing_url else href
+            url = self._url(href, signing_url)
             with _network(label):
                 answer = self._follow(url, acquisition.allowed_hosts, label)
             try:
@@ -153,6 +154,11 @@ class Fetcher:
                 return
             finally:
                 answer.close()
+
+    def _url(self, href: str, signing_url: str | None) -> str:
+        if href.startswith("s3://"):
+            return bucket_url(href, self._settings)
+        return self._signer.sign(href, signing_url) if signing_url else href
 
     def _follow(self, url: str, allowed_hosts: tuple[str, ...], label: str) -> httpx.Response:
         """The first answer that is no redirect, its body still to be read."""

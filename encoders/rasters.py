@@ -6,6 +6,7 @@ Stops before cells: which parts are wanted is decided in `reading`.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from pyproj import CRS, Transformer
 from pyproj.exceptions import ProjError
 from rasterio.enums import Resampling
-from rasterio.errors import RasterioError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.warp import reproject
 from rasterio.windows import Window
 from shapely.geometry.base import BaseGeometry
@@ -226,7 +227,8 @@ def opened(fetched: Fetched, kind: str) -> Iterator[Raster]:
     driver = next((name for magic, name in DRIVERS.items() if start.startswith(magic)), None)
     if driver is None:
         raise UnreadableAsset(f"{label}: neither TIFF nor JPEG 2000, it starts with {start!r}")
-    with _decoding(label):
+    with _decoding(label), warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)  # _check says it better
         dataset = rasterio.open(fetched.path, driver=driver)
     with dataset:
         _check(dataset, kind, label)

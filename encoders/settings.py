@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -35,3 +35,11 @@ class EncoderSettings(BaseSettings):
     """Longest time for one file, seconds: a host that drips must not hold a worker."""
     gdal_cache_mb: int = Field(default=256, ge=16, lt=100_000)
     """GDAL's cache of decoded blocks, MB, for the whole process: warped scenes read windows that overlap."""
+    s3_endpoint: str = Field(default="https://eodata.dataspace.copernicus.eu", pattern=r"^https?://[^/?#]+/?$")
+    """Where `s3://` hrefs are fetched from; the default is that of the Copernicus Data Space."""
+    s3_region: str = "default"
+    """As that endpoint calls itself in signatures."""
+    s3_key_id: str = ""
+    """Key for `s3://` hrefs; empty: ask without signature."""
+    s3_secret: SecretStr = SecretStr("")
+    """Its secret half."""

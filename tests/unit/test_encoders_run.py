@@ -1,0 +1,68 @@
+"""The encoder service's wiring: what is opened, which topics it reads, what happens when something is missing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from encoders import run
+from schemas.errors import SettingsError, StoreUnavailable
+from schemas.handling import Step
+from schemas.settings import Stack
+
+
+class FakeEncoder:
+    release = "fake-1.0"
+
+
+@pytest.fixture
+def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
+    """A data folder of its own; archive and model are fakes."""
+    monkeypatch.setenv("TOCSIN_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("TOCSIN_KAFKA", "127.0.0.1:9")
+    monkeypatch.setattr(run, "open_archive", lambda stack: nullcontext("archive"))
+    monkeypatch.setattr(run, "load", lambda name: FakeEncoder())
+    return Stack()
+
+
+def test_service_reads_the_present_and_the_past(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    served: dict[str, Any] = {}
+
+    def serve(service: str, steps: list[Step], **wiring: object) -> None:
+        served.update(service=service, steps=steps, **wiring)
+
+    monkeypatch.setattr(run, "serve", serve)
+    stale = stack.data / "scratch"
+    stale.mkdir(parents=True)
+    assert run.main() == 0
+    assert served["service"] == "encoder"
+    assert [step.topic.name for step in served["steps"]] == ["acquisitions.v1", "acquisitions-backfill.v1"]
+    assert all(step.on_dead_letter is not None for step in served["steps"])
+    encoding = served["steps"][0].handle.__self__
+    assert encoding.settings.scratch == stale
+    assert encoding.archive == "archive" and encoding.encoder.release == "fake-1.0"
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable("archive is away"), SettingsError("no such release")])
+def test_service_that_cannot_work_says_why(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(run, "load", fail)
+    assert run.main() == 1
+    assert str(error) in capsys.readouterr().err
+
+
+def test_importing_the_light_modules_brings_no_gdal() -> None:
+    code = (
+        "import sys, encoders, encoders.settings, encoders.ledger, encoders.buckets; print('rasterio' in sys.modules)"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert answer.stdout.strip() == "False"

@@ -3,7 +3,7 @@
 Flows in: the sources of the database. Flows out: acquisitions on Kafka. Stops before pixels.
 
     settings    where everything is, how often to ask
-    wiring      database, topics, publisher; what was under way when the broker forgot is announced again
+    wiring      database, topics, publisher; what is under way is announced again, in case the broker forgot
     loop        every source in turn; one that fails is noted and asked again next time
 """
 
@@ -33,7 +33,7 @@ from schemas.errors import NotFound, Retryable, TocsinError
 from schemas.heartbeat import EVERY_S, beat
 from schemas.logs import configure
 from schemas.outbox import Sender
-from schemas.publisher import Publisher, bootstrap_servers, ensure_topics
+from schemas.publisher import BrokerWatch, Publisher, bootstrap_servers, ensure_topics
 from schemas.settings import Stack
 
 SERVICE = "poller"
@@ -64,17 +64,27 @@ def main() -> int:
 def _serve(stack: Stack, settings: IngestSettings, stop: Event) -> int:
     migrate(stack.database)
     engine = connect(stack.database)
+    try:
+        while not stop.is_set():
+            _with_broker(stack, settings, stop, engine)
+            if settings.once:
+                break
+    finally:
+        engine.dispose()
+    return 0
+
+
+def _with_broker(stack: Stack, settings: IngestSettings, stop: Event, engine: Engine) -> None:
+    """Poll until stopped, or until the embedded broker is another one, which has never heard of anything."""
+    watch = BrokerWatch(stack)
     bootstrap = bootstrap_servers(stack, patience=BROKER_PATIENCE, stop=stop)
     ensure_topics(bootstrap, partitions=stack.partitions, replication=stack.replication)
     publisher = Publisher(bootstrap, "tocsin-poller")
     try:
         log.info("unfinished acquisitions announced again", count=republish_unfinished(engine))
-        poller = Poller(engine, publisher, settings, stop, lambda: beat(stack, SERVICE))
-        poller.run()
+        Poller(engine, publisher, settings, stop, lambda: beat(stack, SERVICE), watch.changed).run()
     finally:
         publisher.close()
-        engine.dispose()
-    return 0
 
 
 @dataclass
@@ -87,19 +97,21 @@ class Poller:
         settings: How often, how far back.
         stop: Set from outside to end it.
         alive: Called whenever the loop comes round.
+        forgotten: Whether the broker has lost what it was told; ends the loop.
     """
 
     engine: Engine
     publisher: Sender
     settings: IngestSettings
     stop: Event
-    alive: Callable[[], None]
+    alive: Callable[[], None] = lambda: None
+    forgotten: Callable[[], bool] = lambda: False
     _open: dict[str, tuple[Source, Catalogue]] = field(default_factory=dict)
     _thorough_at: dict[str, float] = field(default_factory=dict)
 
     def run(self) -> None:
         """Poll all sources, wait, and again, until stopped (or once, when the settings say so)."""
-        while not self.stop.is_set():
+        while self._go_on():
             began = time.monotonic()
             self.round()
             if self.settings.once:
@@ -126,7 +138,7 @@ class Poller:
 
     def _go_on(self) -> bool:
         self.alive()
-        return not self.stop.is_set()
+        return not self.stop.is_set() and not self.forgotten()
 
     def _poll(self, source: Source) -> PollReport | None:
         last, every_s = self._thorough_at.get(source.name), self.settings.look_back_every.total_seconds()
@@ -148,7 +160,7 @@ class Poller:
         except NotFound:
             log.info("source was removed meanwhile", source=source.name)
             return None
-        if report.errors or self.stop.is_set():
+        if report.errors or not self._go_on():
             self._open.pop(source.name, None)  # it remembers what it gave, and not all of that was used
         elif thorough:
             self._thorough_at[source.name] = time.monotonic()

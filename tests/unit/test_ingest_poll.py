@@ -954,7 +954,7 @@ def test_collection_that_cannot_be_watched_says_what_to_use_instead(engine: Engi
 
 
 def _poller(engine: Engine, kafka: FakeKafka, **settings: Any) -> Poller:
-    return Poller(engine, kafka, IngestSettings(**settings), threading.Event(), lambda: None)
+    return Poller(engine, kafka, IngestSettings(**settings), threading.Event())
 
 
 def test_a_source_that_fails_does_not_stop_the_others(api: FakeApi, engine: Engine, kafka: FakeKafka) -> None:
@@ -982,6 +982,15 @@ def test_loop_polls_once_when_told_so_and_ends_when_stopped(api: FakeApi, engine
     poller.stop.set()
     thread.join(timeout=20)
     assert not thread.is_alive()
+
+
+def test_loop_ends_when_the_broker_has_forgotten(api: FakeApi, engine: Engine, kafka: FakeKafka) -> None:
+    api.items = many(3)
+    add(engine, api)
+    poller = _poller(engine, kafka)
+    poller.forgotten = lambda: len(kafka.records) == 3
+    poller.run()
+    assert len(kafka.records) == 3
 
 
 def test_abilities_are_probed_once_while_the_catalogue_stays_open(

@@ -95,7 +95,7 @@ def drain(supervisor: Supervisor, engine: Engine, since: datetime, timeout_s: fl
     """Look after the services until all sources have been polled and nothing is under way.
 
     Raises:
-        StoreUnavailable: not drained within `timeout_s` (0: never give up).
+        StoreUnavailable: not drained within `timeout_s` (0: never give up), or a service keeps ending.
     """
     from embedded.progress import polled_since, unfinished
 
@@ -107,6 +107,8 @@ def drain(supervisor: Supervisor, engine: Engine, since: datetime, timeout_s: fl
             left = unfinished(engine)
             quiet = quiet + 1 if polled_since(engine, since) and not left else 0
             show(left.acquisitions)
+            if hopeless := supervisor.hopeless():
+                raise StoreUnavailable(hopeless)
             if timeout_s and time.monotonic() - begun > timeout_s:
                 raise StoreUnavailable(f"not drained after {timeout_s:.0f} s: {left}; tocsin status shows what waits")
             time.sleep(TICK_S)

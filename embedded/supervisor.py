@@ -27,6 +27,8 @@ STOP_TIMEOUT_S = 15.0
 """How long a service may finish its message after SIGTERM, before SIGKILL."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 """Between the end of a service and its next start; doubles while it keeps ending."""
+MANY_RESTARTS = 4
+"""A service that has ended more often without settling will not mend itself (`run --until-idle` gives up then)."""
 SETTLED_S = 60.0
 """A service that has run this long is well: the next pause is the first one again."""
 
@@ -87,6 +89,13 @@ class Supervisor:
             elif process is None and now >= running.start_after:
                 self._start(running)
         return ended
+
+    def hopeless(self) -> str | None:
+        """The service that keeps ending, with the last line of its log; none while all may yet be well."""
+        for running in self.running:
+            if running.restarts > MANY_RESTARTS and running.pause_s > FIRST_PAUSE_S:
+                return f"the {running.service.name} keeps ending: {self._last_line(running.service.name)}"
+        return None
 
     def stop(self) -> None:
         """End all in reverse order: SIGTERM, and SIGKILL to what has not ended in time."""

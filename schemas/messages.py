@@ -15,9 +15,12 @@ from typing import Annotated, Literal, Self
 from uuid import UUID, uuid5
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from shapely.errors import GEOSException
+from shapely.geometry import shape
 
 from schemas.arrays import Array
-from schemas.errors import MalformedMessage
+from schemas.cells import cell_at
+from schemas.errors import MalformedMessage, UnsupportedPlace
 
 NAMESPACE = UUID("6f0c7a52-0d4e-5f3b-9d6e-7a0c51a0c51a")
 """Root of all our name-based ids (RFC 9562, version 5): the same thing has the same id in every replay."""
@@ -121,8 +124,16 @@ class Acquisition(Message):
     @property
     def key(self) -> str:
         """Kafka key: scenes of one 100 km square (S1: and orbit) keep their order."""
-        place = self.tile or self.physical_key
+        place = self.tile or self._square()
         return place if self.sensor == "s2" else f"{place}/{self.relative_orbit}"
+
+    def _square(self) -> str:
+        """The 100 km square of the footprint's middle; the scene itself where there is no usable footprint."""
+        try:
+            middle = shape(self.footprint).centroid
+            return cell_at(middle.x, middle.y).square
+        except (UnsupportedPlace, GEOSException, KeyError, ValueError, IndexError):
+            return self.physical_key
 
 
 class CellState(StrEnum):

@@ -107,6 +107,19 @@ def test_ids_are_the_same_in_every_replay() -> None:
     assert stable_id("point", "33TWN4512").version == 5
 
 
+def test_scenes_of_one_place_share_a_key() -> None:
+    ring = [[15.0, 45.3], [15.1, 45.3], [15.1, 45.4], [15.0, 45.3]]
+    radar = {
+        "sensor": "s1",
+        "tile": None,
+        "relative_orbit": 44,
+        "footprint": {"type": "Polygon", "coordinates": [ring]},
+    }
+    assert acquisition(**radar).key == acquisition(**radar, physical_key="another").key == "33TWL/44"
+    assert acquisition().key == "33TWN"
+    assert acquisition(tile=None).key == acquisition().physical_key
+
+
 def test_times_are_written_in_utc() -> None:
     assert utc(NOON) == "2026-06-01T12:00:00.000Z"
 

@@ -166,10 +166,10 @@ def _presence(
             median, sigma = centre_and_sigma(scores)
             exposed = here if len(here.vectors) else everywhere
             allowed = int(allowed_incidents(query.budget, len(query.sensors), exposed, len(scores)))
-            score = median + settings.noise_sigmas * sigma
+            score = min(median + settings.noise_sigmas * sigma, float(scores.max()))
             if allowed >= 1:
                 score = replay(scores, history, np.arange(len(scores)), allowed, settings)
-            return Threshold(score, None, "archive", len(scores))
+            return Threshold(max(score, _unusual(scores, settings)), None, "archive", len(scores))
     if release is not None and len(release.vectors) >= settings.least_background:
         median, sigma = centre_and_sigma(_dot(release.vectors, vector))
         return Threshold(median + settings.noise_sigmas * sigma, None, "release", len(release.vectors))
@@ -220,19 +220,23 @@ def _presence_floor(
     release: ReleaseBackground | None,
     settings: MatcherSettings,
 ) -> float | None:
-    """More than the given share of ordinary places; where many places look like the sentence, less than that.
+    """What ordinary places do not reach, from the first background that is large enough."""
+    pools: Sequence[Floats] = (here.vectors, everywhere.vectors, release.vectors if release else everywhere.vectors)
+    for vectors in pools:
+        if len(vectors) >= settings.least_background:
+            return _unusual(_dot(vectors, vector), settings)
+    return None
+
+
+def _unusual(presence: Doubles, settings: MatcherSettings) -> float:
+    """The score that the given share of ordinary places does not reach.
 
     The share is taken of the bulk: with a lake over a fifth of an area the 90th percentile is a lake's own score,
     which no flooded street would reach, so the smaller of the percentile and the bulk's own is taken.
     """
-    pools: Sequence[Floats] = (here.vectors, everywhere.vectors, release.vectors if release else everywhere.vectors)
-    for vectors in pools:
-        if len(vectors) >= settings.least_background:
-            scores = _dot(vectors, vector)
-            median, sigma = centre_and_sigma(scores)
-            quantile = float(np.quantile(scores, settings.presence_quantile))
-            return min(quantile, median + NormalDist().inv_cdf(settings.presence_quantile) * sigma)
-    return None
+    median, sigma = centre_and_sigma(presence)
+    quantile = float(np.quantile(presence, settings.presence_quantile))
+    return min(quantile, median + NormalDist().inv_cdf(settings.presence_quantile) * sigma)
 
 
 def _dot(vectors: Floats, vector: Floats) -> Doubles:

@@ -160,7 +160,7 @@ class SimulatedCatalogue:
 
 def item_id(acquisition: Acquisition, world: World) -> str:
     """Id in the style of the real catalogue."""
-    tile, stamp = _tile(world), acquisition.when
+    tile, stamp = world.tile, acquisition.when
     if acquisition.sensor == "s2":
         return f"S2C_T{tile}_{stamp:%Y%m%dT%H%M%S}_L2A"
     end = stamp + timedelta(seconds=25)
@@ -177,11 +177,11 @@ def describe_item(name: str, collection: str, acquisition: Acquisition, world: W
         "datetime": _iso(acquisition.when),
         "proj:code": f"EPSG:{world.site.epsg}",
         "proj:bbox": [west, south, east, north],
-        "grid:code": f"MGRS-{_tile(world)}",
+        "grid:code": f"MGRS-{world.tile}",
         "license": "Apache-2.0",
         "tocsin:simulated": True,
     }
-    properties |= _optical(acquisition, _tile(world)) if acquisition.sensor == "s2" else _radar(acquisition)
+    properties |= _optical(acquisition, world.tile) if acquisition.sensor == "s2" else _radar(acquisition)
     return {
         "type": "Feature",
         "stac_version": "1.1.0",
@@ -248,10 +248,6 @@ def _ring(world: World) -> list[list[float]]:
     to_degrees = Transformer.from_crs(world.site.epsg, 4326, always_xy=True)
     corners = [(west, south), (east, south), (east, north), (west, north), (west, south)]
     return [[round(float(v), 7) for v in to_degrees.transform(*corner)] for corner in corners]
-
-
-def _tile(world: World) -> str:
-    return min(world.cells())[:5]
 
 
 def _property(item: Json, name: str) -> object:

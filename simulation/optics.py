@@ -135,9 +135,7 @@ def see(
     _shade(image, place, sky)
     cloud, shadow = clouds(place.shape, sky, pool, rng)
     _atmosphere(image, sky, cloud, shadow, pool=pool, rng=rng)
-    pixels = native_resolution(image, sky)
-    for band, sigma in enumerate(NOISE):
-        pixels[band] += sigma * pool.white(rng, place.shape)
+    pixels = native_resolution(image, sky, pool, rng)
     return OpticalView(np.maximum(pixels, np.float32(0.0001), out=pixels), cloud, shadow, visible)
 
 
@@ -151,8 +149,10 @@ def surface(place: Place, now: Conditions) -> FloatArray:
     apart = (reflectance(mixture(place.cover, other, now), other, now.wetness) - base).T
     varied = np.clip(np.float32(0.14) * place.grain + np.float32(0.85) * place.patches, -1.6, 2.0)
     varied *= MIXING[place.cover][place.regions]
-    image = np.take(np.ascontiguousarray(base.T), place.regions, axis=1)
-    image += np.take(np.ascontiguousarray(apart), place.regions, axis=1) * varied
+    image = np.empty((len(WAVELENGTHS), *place.shape), np.float32)
+    for band, (mean, spread) in enumerate(zip(np.ascontiguousarray(base.T), np.ascontiguousarray(apart), strict=True)):
+        np.multiply(np.take(spread, place.regions), varied, out=image[band])
+        image[band] += np.take(mean, place.regions)
     image *= 1 + ROUGHNESS[place.cover][place.regions] * np.clip(place.grain, -2.5, 2.5)
     return np.maximum(image, np.float32(0.0006), out=image)
 
@@ -162,7 +162,8 @@ def _shade(image: FloatArray, place: Place, sky: Sky) -> None:
     zenith, azimuth = np.radians(sky.sun_zenith_deg), np.radians(sky.sun_azimuth_deg)
     toward = np.float32(np.tan(zenith)) * (-east * np.float32(np.sin(azimuth)) + south * np.float32(np.cos(azimuth)))
     direct = np.clip((1 + toward) / np.sqrt(1 + east**2 + south**2), 0.03, 1.7).astype(np.float32)
-    image *= DIFFUSE[:, None, None] + (1 - DIFFUSE)[:, None, None] * direct
+    for band, diffuse in enumerate(DIFFUSE):
+        image[band] *= diffuse + (1 - diffuse) * direct
 
 
 def clouds(
@@ -226,20 +227,24 @@ def _veil(image: FloatArray, thickness: FloatArray, spectrum: FloatArray) -> Non
     image += thickness * spectrum[:, None, None]
 
 
-def native_resolution(image: FloatArray, sky: Sky) -> FloatArray:
-    """The image as the sensor's three grids hold it, brought back to 10 m.
+def native_resolution(image: FloatArray, sky: Sky, pool: FieldPool, rng: np.random.Generator) -> FloatArray:
+    """The image as the sensor's three grids hold it, with the sensor's noise, brought back to 10 m.
 
     Args:
-        image: float32, (13, rows, columns), rows and columns multiples of 6.
+        image: float32, (13, rows, columns), rows and columns multiples of 6; changed in place.
         sky: Blur of the point spread function and resampling.
+        pool: Noise.
+        rng: Noise of this acquisition.
 
     Returns:
-        float32, (13, rows, columns).
+        The image.
 
     Source: Sentinel-2 MTF at Nyquist 0.15-0.30 (User Handbook, section 2.3), a Gaussian of about 0.4 pixel.
     """
-    out = blur3(image, sky.blur) if sky.blur > 0 else image
-    for gsd in (20, 60):
-        bands = [i for i, native in enumerate(S2_GSD_M) if native == gsd]
-        out[bands] = enlarge(block_mean(out[bands], gsd // 10), gsd // 10, smooth=sky.smooth)
-    return out
+    for band, gsd in enumerate(S2_GSD_M):
+        factor = gsd // 10
+        plane = block_mean(image[band], factor) if factor > 1 else image[band]
+        plane = blur3(plane, sky.blur / factor) if sky.blur > 0 else plane
+        plane = plane + NOISE[band] * pool.white(rng, (plane.shape[0], plane.shape[1]))
+        image[band] = enlarge(plane, factor, smooth=sky.smooth) if factor > 1 else plane
+    return image

@@ -115,13 +115,18 @@ class World:
 
     def cells(self) -> dict[str, tuple[slice, slice]]:
         """Ids of the world's cells, and each one's rows and columns (100 x 100 pixels) in the 10 m arrays."""
+        size = self.landscape.size_km
+        spots = [(row, column) for row in range(size) for column in range(size)]
         found = {}
-        for row in range(self.landscape.size_km):
-            for column in range(self.landscape.size_km):
-                top, left = MARGIN_PX + row * 100, MARGIN_PX + column * 100
-                cell = self._cell(row, column)
-                found[cell.id] = (slice(top, top + 100), slice(left, left + 100))
+        for (row, column), cell in zip(spots, self._cells(spots), strict=True):
+            top, left = MARGIN_PX + row * 100, MARGIN_PX + column * 100
+            found[cell.id] = (slice(top, top + 100), slice(left, left + 100))
         return found
+
+    @property
+    def tile(self) -> str:
+        """The 100 km square of the south-west cell, for example `33TWF`: the tile that the items claim."""
+        return self._cells([(self.landscape.size_km - 1, 0)])[0].square
 
     def truth(self) -> tuple[Truth, ...]:
         """What each event did to which cells: burnt from 40 %, flooded from 20 % of the cell."""
@@ -181,11 +186,11 @@ class World:
     def _noise(self, when: datetime, sensor: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, sensor, int(when.timestamp())])
 
-    def _cell(self, row: int, column: int) -> Cell:
-        east = self.site.easting_m + column * 1000 + 500
-        north = self.site.northing_m + (self.landscape.size_km - row) * 1000 - 500
-        lon, lat = Transformer.from_crs(self.site.epsg, 4326, always_xy=True).transform(east, north)
-        return cell_at(lon, lat)
+    def _cells(self, spots: list[tuple[int, int]]) -> list[Cell]:
+        to_degrees = Transformer.from_crs(self.site.epsg, 4326, always_xy=True)
+        east = [self.site.easting_m + column * 1000 + 500 for _, column in spots]
+        north = [self.site.northing_m + (self.landscape.size_km - row) * 1000 - 500 for row, _ in spots]
+        return [cell_at(lon, lat) for lon, lat in zip(*to_degrees.transform(east, north), strict=True)]
 
     def _tell(self, kind: Kind, label: str, started: datetime, mask: NDArray[np.bool_], needed: float) -> Truth:
         shares = {name: float(mask[window].mean()) for name, window in self.cells().items()}

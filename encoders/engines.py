@@ -99,6 +99,8 @@ def _build(tower: str, stamp_path: Path, builder: Builder, threads: int | None) 
         distance = compare(engine, tower, builder)
         digest = sha256(draft)
         path = stamp_path.with_name(f"{stamp_path.stem}-{digest[:8]}.onnx")
+        for outdated in stamp_path.parent.glob(f"{stamp_path.stem}-*.onnx"):
+            outdated.unlink(missing_ok=True)
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)

@@ -117,7 +117,7 @@ class Hub:
             response = self._client.get(f"{self._endpoint}/api/models/{quote(repository)}", params={"blobs": "true"})
         except httpx.HTTPError as error:
             raise AssetUnavailable(f"{self._endpoint} does not answer ({error!r}): try again later") from error
-        self._check(response, repository)
+        self._check(response, repository, repository)
         try:
             model = _Model.model_validate_json(response.content)
         except ValidationError as error:
@@ -138,7 +138,7 @@ class Hub:
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
         with self._client.stream("GET", url, headers=headers) as response:
             if response.status_code != httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
-                self._check(response, f"{offer.repository}/{name}")
+                self._check(response, f"{offer.repository}/{name}", offer.repository)
             yield response
 
     def _offer(self, repository: str, model: _Model) -> Offer:
@@ -152,12 +152,12 @@ class Hub:
             files=tuple(_remote_file(each) for each in model.siblings),
         )
 
-    def _check(self, response: httpx.Response, what: str) -> None:
+    def _check(self, response: httpx.Response, what: str, repository: str) -> None:
         status = response.status_code
         if status in {401, 403}:
             raise SettingsError(
                 f"{what}: the hub answers {status}; it is gated, private or does not exist. Accept its terms at "
-                f"{self._endpoint}/{what} and set HF_TOKEN"
+                f"{self._endpoint}/{repository} and set HF_TOKEN"
             )
         if status == httpx.codes.NOT_FOUND:
             raise ReleaseNotFound(f"{what}: no such model on {self._endpoint}")

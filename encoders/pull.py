@@ -5,6 +5,7 @@ is loaded.
 """
 
 import json
+import re
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -15,10 +16,13 @@ from encoders.download import Progress, fetch
 from encoders.hub import ENDPOINT, Hub, Offer, RemoteFile
 from encoders.release import REPOSITORIES, TOKENIZER, WEIGHTS
 from encoders.weights import read_layout, sha256
-from schemas.errors import ReleaseMismatch, ReleaseNotFound, SettingsError
+from schemas.errors import ReleaseMismatch, ReleaseNotFound, SettingsError, UsageError
 
 TOKENIZER_REPOSITORY = "sentence-transformers/all-MiniLM-L6-v2"
 """Where the tokenizer comes from where the model's repository has none: CLOSP's text tower started from it."""
+
+REPOSITORY = r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*"
+"""Form of a repository's name; it becomes part of a path."""
 
 NOTE = "release.json"
 """What is known of an installed release; written last, so that its presence means that all of it is here."""
@@ -49,8 +53,10 @@ def look_up(repository: str, *, endpoint: str = ENDPOINT, token: str | None = No
     """What a repository offers, licence included, to be shown before anything is fetched.
 
     Raises:
+        UsageError: not of the form ``owner/name``.
         ReleaseNotFound, SettingsError, AssetUnavailable, ReleaseMismatch: see `Hub.offer`.
     """
+    release_name(repository)
     with Hub(endpoint, token) as hub:
         return hub.offer(repository)
 
@@ -85,12 +91,11 @@ def pull(
         AssetUnavailable: the connection keeps breaking; what came stays.
         SettingsError: gated, or the disk is full.
     """
+    name = release_name(repository)
     with Hub(endpoint, token) as hub:
         agreed = offer or hub.offer(repository)
         weights = weights_of(agreed)
-        note = Note(
-            release_name(repository), repository, agreed.revision, agreed.licence, agreed.page, weights.sha256 or ""
-        )
+        note = Note(name, repository, agreed.revision, agreed.licence, agreed.page, weights.sha256 or "")
         target = (folder or releases_folder()) / note.name
         _forget(target)
         source, tokenizer = _tokenizer_of(hub, agreed)
@@ -118,11 +123,17 @@ def read_note(folder: Path) -> Note | None:
 
 
 def release_name(repository: str) -> str:
-    """What `load` knows a repository's release by: ours for the published ones, else its name in lower case."""
+    """What `load` knows a repository's release by: our name for the published ones, else owner and name.
+
+    Raises:
+        UsageError: not of the form ``owner/name``.
+    """
+    if re.fullmatch(REPOSITORY, repository) is None:
+        raise UsageError(f"{repository!r} is not a repository: give owner/name, for example DarthReca/CLOSP-RN")
     for name, known in REPOSITORIES.items():
         if known.lower() == repository.lower():
             return name
-    return repository.rsplit("/", 1)[-1].lower()
+    return repository.replace("/", "-").lower()
 
 
 def weights_of(offer: Offer) -> RemoteFile:

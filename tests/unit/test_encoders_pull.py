@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from encoders.pull import look_up, pull, read_note, release_name
-from schemas.errors import AssetUnavailable, ReleaseMismatch, ReleaseNotFound, SettingsError
+from schemas.errors import AssetUnavailable, ReleaseMismatch, ReleaseNotFound, SettingsError, UsageError
 
 safetensors_numpy = pytest.importorskip("safetensors.numpy", reason="needs the [torch] extra")
 
@@ -273,7 +273,7 @@ def test_gated_repository(hub: FakeHub, tmp_path: Path, status: int) -> None:
 
 def test_gated_file(hub: FakeHub, tmp_path: Path) -> None:
     hub.status[f"/{CLOSP}/resolve"] = 401
-    with pytest.raises(SettingsError, match="Accept its terms"):
+    with pytest.raises(SettingsError, match=f"Accept its terms at {hub.endpoint}/{CLOSP} and"):
         pull(CLOSP, endpoint=hub.endpoint, folder=tmp_path, wait=no_wait)
 
 
@@ -325,7 +325,16 @@ def test_token_goes_to_the_hub_and_not_to_its_storage(hub: FakeHub, storage: Fak
 
 def test_release_names() -> None:
     assert release_name("darthreca/geoclosp-rn") == "geoclosp-rn"
-    assert release_name("someone/My-CLOSP") == "my-closp"
+    assert release_name("someone/My-CLOSP") == "someone-my-closp"
+
+
+@pytest.mark.parametrize("name", ["closp-rn", "owner/..", "../etc", "a/b/c", "owner/", "https://hub/owner/name"])
+def test_not_a_repository(hub: FakeHub, tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="give owner/name"):
+        pull(name, endpoint=hub.endpoint, folder=tmp_path)
+    with pytest.raises(UsageError, match="give owner/name"):
+        look_up(name, endpoint=hub.endpoint)
+    assert hub.seen == []
 
 
 def test_damaged_note(tmp_path: Path) -> None:

@@ -104,6 +104,7 @@ def test_damaged_engine_is_built_again_and_said_so(tmp_path: Path, damage: str) 
         engine = opened(tmp_path, builder)
     assert builder.exports == 1
     assert [each["log_level"] for each in logs if "damaged" in each["event"]] == ["warning"]
+    assert len(list(tmp_path.glob("*.onnx"))) == 1
     np.testing.assert_allclose(engine.run({"x": np.eye(4, dtype=np.float32)}), MATRIX, rtol=1e-6)
 
 

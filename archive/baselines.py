@@ -64,6 +64,10 @@ def written(embedding: Embedding, vector: Vectors, before: tuple[Embedding, Vect
     return Written(embedding, vector, before, baseline_id(embedding), members([embedding]))
 
 
+_Sum = tuple[NDArray[np.float64], int]
+"""Sum of vectors, float64 (384,), and how many they are."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Outcome:
     mean: NDArray[np.float64]
@@ -81,7 +85,8 @@ class _Known:
         others: All listed members but this acquisition.
         count: How many members there are but this acquisition, listed or not.
         earlier: Listed members sensed before it.
-        later: Members sensed at the same time or after; all of them are listed.
+        later: Listed members sensed at the same time or after.
+        lists_later: Whether there can be no later ones that are not listed.
     """
 
     baseline: Baseline
@@ -90,18 +95,23 @@ class _Known:
     count: int
     earlier: Members
     later: Members
+    lists_later: bool
 
     @property
     def needed(self) -> Members:
         """Members whose vectors are needed: the fewer of both sides."""
+        if not self.lists_later:
+            return self.others[:0]
         return self.earlier if self._adds_up else self.later
 
-    def past(self, vectors: Mapping[UUID, Vectors]) -> NDArray[np.float64] | None:
-        """Sum over the earlier members, float64 (384,); None where a vector is missing."""
+    def past(self, vectors: Mapping[UUID, Vectors], read: _Sum | None) -> _Sum | None:
+        """Sum over the earlier members; None where a vector is missing."""
+        if not self.lists_later:
+            return read
         if any(point_id not in vectors for point_id, _ in names(self.needed)):
             return None
         part = sum((vectors[point_id].astype(np.float64) for point_id, _ in names(self.needed)), np.zeros(DIMENSION))
-        return part if self._adds_up else self.total - part
+        return (part if self._adds_up else self.total - part), self.count - len(self.later)
 
     @property
     def _adds_up(self) -> bool:
@@ -140,56 +150,72 @@ def _outcomes(store: Store, points: Sequence[Written]) -> dict[UUID, _Outcome]:
     known = {one.series: _known(one, stored[one.series]) for one in points if one.series in stored}
     wanted = [name for one in known.values() if one for name in names(one.needed)]
     vectors = store.vectors(release, wanted) if wanted else {}
+    deep = [one for one in points if (seen := known.get(one.series)) and not seen.lists_later]
+    read = _read_earlier(store, deep)
     outcomes: dict[UUID, _Outcome] = {}
     unclear: list[Written] = []
     for one in points:
-        outcome = _by_arithmetic(one, known[one.series], vectors) if one.series in known else _first(one)
-        if outcome:
-            outcomes[one.series] = outcome
-        else:
+        seen = known.get(one.series)
+        past = seen.past(vectors, read.get(one.series)) if seen else None
+        if seen and past:
+            outcomes[one.series] = _by_arithmetic(one, seen, past)
+        elif one.series not in known and one.before is None:
+            outcomes[one.series] = _first(one)
+        else:  # a crash came between point and baseline
             unclear.append(one)
     for start in range(0, len(unclear), CELLS_READ_AT_ONCE):
         outcomes |= _by_reading(store, unclear[start : start + CELLS_READ_AT_ONCE], stored)
     return outcomes
 
 
-def _first(one: Written) -> _Outcome | None:
-    """The first of its series; None where the point was there before and its baseline was not: a crash between."""
-    if one.before:
-        return None
+def _first(one: Written) -> _Outcome:
+    """The first of its series."""
     return _Outcome(np.zeros(DIMENSION), 0, Baseline(one.series, one.vector, 1, one.member, 1))
 
 
 def _known(one: Written, baseline: Baseline) -> _Known | None:
-    """A baseline seen from one acquisition; None where it and the points do not agree, or it lists too little."""
+    """A baseline seen from one acquisition; None where it and the points do not agree."""
     own = is_point(baseline.members, one.embedding.point_id)
     listed, others = baseline.members[own], baseline.members[~own]
     expected = members([one.before[0]]) if one.before else listed[:0]
     if not np.array_equal(listed, expected) or (own.any() and listed["sensing_us"][0] != one.member["sensing_us"][0]):
         return None
     at = one.member["sensing_us"][0]
-    unlisted = baseline.count > len(baseline.members)
-    if unlisted and not baseline.members["sensing_us"][0] < at:
-        return None  # members that are not listed may be later than this acquisition
     total = baseline.vector.astype(np.float64) * baseline.count
     if one.before:
         total -= one.before[1]
     earlier = others["sensing_us"] < at
-    return _Known(baseline, total, others, baseline.count - len(listed), others[earlier], others[~earlier])
+    lists_later = baseline.count == len(baseline.members) or bool(baseline.members["sensing_us"][0] < at)
+    count = baseline.count - len(listed)
+    return _Known(baseline, total, others, count, others[earlier], others[~earlier], lists_later)
 
 
-def _by_arithmetic(one: Written, known: _Known | None, vectors: Mapping[UUID, Vectors]) -> _Outcome | None:
-    """Add or exchange one member; None where that is not safe."""
-    past = known.past(vectors) if known else None
-    if known is None or past is None:
-        return None
+def _by_arithmetic(one: Written, known: _Known, past: _Sum) -> _Outcome:
+    """Add or exchange one member."""
     changed = None
     if one.changed:
         mean = ((known.total + one.vector) / (known.count + 1)).astype(np.float32)
         listed = ordered(np.concatenate([known.others, one.member]))[-MEMBERS_LISTED:]
         changed = Baseline(one.series, mean, known.count + 1, listed, known.baseline.revision + 1)
-    count = known.count - len(known.later)
-    return _Outcome(past / count if count else np.zeros(DIMENSION), count, changed)
+    total, count = past
+    return _Outcome(total / count if count else np.zeros(DIMENSION), count, changed)
+
+
+def _read_earlier(store: Store, points: Sequence[Written]) -> dict[UUID, _Sum]:
+    """Sums over the points sensed before very late arrivals, older than all that their baselines list."""
+    sums: dict[UUID, _Sum] = {one.series: (np.zeros(DIMENSION), 0) for one in points}
+    own = {one.embedding.point_id for one in points}
+    for at in sorted({one.embedding.sensing_at for one in points}):
+        now = {one.series: one.embedding for one in points if one.embedding.sensing_at == at}
+        cells, sensors = {one.cell for one in now.values()}, {one.sensor for one in now.values()}
+        narrowed = ArchiveFilter(until=at, cells=tuple(sorted(cells)), sensors=tuple(sorted(sensors)))
+        for page in store.scroll(next(iter(now.values())).release, narrowed):
+            for embedding, vector in zip(page.embeddings, page.vectors, strict=True):
+                series = baseline_id(embedding)
+                if series in now and embedding.point_id not in own:
+                    total, count = sums[series]
+                    sums[series] = (total + vector, count + 1)
+    return sums
 
 
 def _by_reading(store: Store, points: Sequence[Written], stored: Mapping[UUID, Baseline]) -> dict[UUID, _Outcome]:

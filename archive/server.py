@@ -25,7 +25,7 @@ from archive.records import from_record, to_record
 from archive.server_types import to_models
 from archive.store import FORMAT_VERSION, Baseline, Page
 from archive.stored import StoredArchive
-from schemas.errors import SettingsError, StoreUnavailable
+from schemas.errors import SettingsError, StoreUnavailable, TocsinError
 from schemas.messages import Embedding
 
 CELLS, BASELINES = "tocsin-cells-", "tocsin-baselines-"
@@ -56,7 +56,13 @@ def connect(url: str, api_key: str) -> StoredArchive:
         StoreUnavailable: it does not answer.
         SettingsError: a later build of Tocsin wrote what is there.
     """
-    return StoredArchive(ServerStore(QdrantClient(url=url, api_key=api_key or None, timeout=TIMEOUT_S)))
+    # Its check of versions warns from a thread of its own; a server that is not there shows at once anyway.
+    client = QdrantClient(url=url, api_key=api_key or None, timeout=TIMEOUT_S, check_compatibility=False)
+    try:
+        return StoredArchive(ServerStore(client))
+    except TocsinError:
+        client.close()
+        raise
 
 
 class ServerStore:

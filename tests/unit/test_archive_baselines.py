@@ -63,7 +63,8 @@ class Dictionary:
 
     def scroll(self, release: str, filter: ArchiveFilter) -> Iterator[Page]:
         self.scrolls += 1
-        rows = [(e, v) for e, v in self.held.values() if e.cell in (filter.cells or ()) and e.release == release]
+        cells, until = filter.cells or (), filter.until
+        rows = [(e, v) for e, v in self.held.values() if e.cell in cells and (not until or e.sensing_at < until)]
         for row in rows:
             yield Page([row[0]], row[1][None])
 

@@ -163,12 +163,9 @@ def _presence(
     for history in (here, everywhere):
         if len(history.vectors) >= settings.least_background:
             scores = _dot(history.vectors, vector)
-            median, sigma = centre_and_sigma(scores)
             exposed = here if len(here.vectors) else everywhere
             allowed = int(allowed_incidents(query.budget, len(query.sensors), exposed, len(scores)))
-            score = min(median + settings.noise_sigmas * sigma, float(scores.max()))
-            if allowed >= 1:
-                score = replay(scores, history, np.arange(len(scores)), allowed, settings)
+            score = replay(scores, history, np.arange(len(scores)), max(allowed, 1), settings)
             return Threshold(max(score, _unusual(scores, settings)), None, "archive", len(scores))
     if release is not None and len(release.vectors) >= settings.least_background:
         median, sigma = centre_and_sigma(_dot(release.vectors, vector))
@@ -203,14 +200,14 @@ def _appearance(
 def _change_score(
     query: StandingQuery, scores: Doubles, history: History, exposed: History, settings: MatcherSettings
 ) -> float:
-    """What the budget allows, but at least what stands out from the noise."""
+    """What the budget allows, but at least what stands out from the noise; a short history is allowed one incident."""
     median, sigma = centre_and_sigma(scores)
     noise = median + settings.noise_sigmas * sigma
     allowed = int(allowed_incidents(query.budget, len(query.sensors), exposed, len(scores)))
     loud = np.flatnonzero(scores >= noise)
-    if allowed < 1 or not len(loud):
+    if not len(loud):
         return noise
-    return replay(scores[loud], history, history.changed[loud], allowed, settings)
+    return replay(scores[loud], history, history.changed[loud], max(allowed, 1), settings)
 
 
 def _presence_floor(

@@ -9,10 +9,10 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from urllib.parse import urljoin
 
 import structlog
-from pystac_client import Client, ItemSearch
-from pystac_client.exceptions import APIError
+from pystac_client import Client
 from pystac_client.warnings import PystacClientWarning
 
 from ingest.fetch import CatalogueIO, CatalogueRefused
@@ -32,17 +32,18 @@ log = structlog.get_logger(__name__)
 class ApiCatalogue:
     """One STAC API."""
 
-    def __init__(self, client: Client, fields: Mapping[str, tuple[str, ...]], limit: int) -> None:
+    def __init__(self, client: Client, io: CatalogueIO, fields: Mapping[str, tuple[str, ...]], limit: int) -> None:
         """Wrap an open client.
 
         Args:
-            client: As `pystac_client.Client.open` gave it, on a `CatalogueIO`.
+            client: As `pystac_client.Client.open` gave it, on `io`.
+            io: The way to the network.
             fields: Properties to poll on, by collection, best first.
             limit: Items of one page.
         """
         for name in ("CORE", "COLLECTIONS", "ITEM_SEARCH", "SORT", "FILTER", "QUERY"):
             client.add_conforms_to(name)  # `probe` finds out; what a server announces is not believed either way
-        self._client, self._fields, self._limit = client, fields, limit
+        self._client, self._io, self._fields, self._limit = client, io, fields, limit
         methods = {link.extra_fields.get("method") or "GET" for link in client.links if link.rel == "search"}
         self._method = "POST" if "POST" in methods else "GET"
         self._abilities: dict[str, Ability] = {}
@@ -53,14 +54,11 @@ class ApiCatalogue:
         Raises:
             CatalogueUnavailable: it does not answer.
         """
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", PystacClientWarning)
-                return sorted(collection.id for collection in self._client.get_collections())
-        except (APIError, KeyError, TypeError, ValueError) as error:
-            raise CatalogueUnavailable(
-                f"{self._client.self_href}: its list of collections is unusable: {error}"
-            ) from error
+        root = self._client.self_href.rstrip("/") + "/"
+        data = next((link.href for link in self._client.links if link.rel == "data"), "collections")
+        pages = self._io.get_pages(urljoin(root, data))
+        found = [mapping(entry).get("id") for page in pages for entry in _list(page.get("collections"))]
+        return sorted(str(name) for name in found if name)
 
     def notes(self, collection: str) -> tuple[str, ...]:
         """What this catalogue cannot do, and what is done instead; known after the first page."""
@@ -78,7 +76,7 @@ class ApiCatalogue:
             for box in boxes:
                 yield from self._sensed(collection, box, window.sensed)
             return
-        ability = self._ability(collection, boxes[0])
+        ability = next((found for box in boxes if (found := self._ability(collection, box))), None)
         if ability is None:
             log.info("collection is empty so far", collection=collection)
             return
@@ -108,8 +106,7 @@ class ApiCatalogue:
 
     def _sensed(self, collection: str, box: Box | None, sensed: tuple[datetime, datetime]) -> Iterator[Page]:
         span: Question = {"datetime": f"{utc(sensed[0])}/{utc(sensed[1])}"}
-        for raw in self._patient_pages(collection, box, span):
-            yield Page(features_of(raw))
+        yield from self._complete(collection, box, span)
 
     def _published(self, collection: str, box: Box | None, after: datetime | None, ability: Ability) -> Iterator[Page]:
         if ability.filter and ability.sort:
@@ -183,17 +180,13 @@ class ApiCatalogue:
     def _raw_pages(
         self, collection: str, box: Box | None, limit: int, parameters: Question
     ) -> Iterator[Mapping[str, object]]:
-        search = self._search(collection, box, limit, parameters)
-        sent = search.get_parameters()
-        io = self._client._stac_io
-        if not isinstance(io, CatalogueIO):
-            raise TypeError("the client was not opened on a CatalogueIO")
-        return io.get_pages(search.url, search.method, sent)
-
-    def _search(self, collection: str, box: Box | None, limit: int, parameters: Question) -> ItemSearch:
-        return self._client.search(
-            method=self._method, collections=[collection], bbox=box, limit=limit, **_for(self._method, parameters)
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PystacClientWarning)  # what it announces is not believed either way
+            search = self._client.search(
+                method=self._method, collections=[collection], bbox=box, limit=limit, **_for(self._method, parameters)
+            )
+            sent = search.get_parameters()
+        return self._io.get_pages(search.url, search.method, sent)
 
 
 class _Tally:
@@ -240,4 +233,9 @@ def _for(method: str, question: Question) -> Question:
     if method == "POST" or not isinstance(arguments, list):
         return question
     name, bound = mapping(arguments[0]).get("property"), mapping(arguments[1]).get("timestamp")
-    return {**question, "filter": f"{name} {expression['op']} TIMESTAMP('{bound}')", "filter_lang": "cql2-text"}
+    quoted = name if str(name).isidentifier() else f'"{name}"'
+    return {**question, "filter": f"{quoted} {expression['op']} TIMESTAMP('{bound}')", "filter_lang": "cql2-text"}
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []

@@ -56,7 +56,8 @@ def open_catalogue(
     rels = {link.get("rel") for link in links if isinstance(link, dict)} if isinstance(links, list) else set()
     if "search" not in rels:
         return StaticCatalogue(url, io)
-    return ApiCatalogue(_client(url, io), {name: time_fields(preset, name) for name in collections}, page_limit(preset))
+    fields = {name: time_fields(preset, name) for name in collections}
+    return ApiCatalogue(_client(url, io), io, fields, page_limit(preset))
 
 
 def _client(url: str, io: CatalogueIO) -> Client:

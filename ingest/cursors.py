@@ -33,7 +33,10 @@ def advance(engine: Engine, source: str, collection: str, read_until: datetime, 
 
 
 def note(engine: Engine, source: str, collection: str, polled_at: datetime, text: str | None) -> None:
-    """Say when a collection was asked last, and what went wrong or what its catalogue cannot do."""
+    """Say when the last poll of a collection began, and what went wrong or what its catalogue cannot do.
+
+    The beginning, so that whoever sees a time after an item's release knows that the item was in reach.
+    """
     with transaction(engine) as session:
         row = _row(session, source, collection)
         if row is not None:

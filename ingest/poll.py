@@ -60,12 +60,13 @@ def poll_source(
     source, report = get_source(engine, name), PollReport(name)
     expire_waiting(engine, settings.waiting, _now())
     revive(engine)
+    began = _now()
     try:
         catalogue = (opened or open_source)(source)
     except Retryable as error:
         report.trouble(str(error))
         for collection in source.collections:
-            note(engine, name, collection, _now(), str(error))
+            note(engine, name, collection, began, str(error))
         return report
     for collection in source.collections:
         cursor = read_cursor(engine, name, collection)
@@ -153,7 +154,7 @@ def _poll_collection(one: Pass, catalogue: Catalogue, go_on: Callable[[], bool],
         text = str(error)
         log.warning("poll failed", source=name, collection=collection, reason=text)
         report.trouble(f"{collection}: {text}")
-    note(one.engine, name, collection, _now(), text)
+    note(one.engine, name, collection, one.now, text)
 
 
 def _read_all(one: Pass, catalogue: Catalogue, go_on: Callable[[], bool], report: PollReport) -> datetime | None:

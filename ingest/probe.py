@@ -89,7 +89,7 @@ def probe(ask: Ask, fields: Sequence[str]) -> Ability | None:
     found: list[Ability] = []
     for field in fields:
         if field == "datetime":
-            found.append(Ability(field, field, None, _sorts(ask, sample, field, field)))
+            found.append(Ability(field, field, None, False))
             break
         times = times_of(sample, field)
         if len(times) < len(sample):

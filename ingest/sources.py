@@ -43,7 +43,7 @@ class Source:
         allowed_hosts: Where its requests and hrefs may lead, the preset's hosts included.
         preset: Name of what is known of it, or none.
         read_until: The collection that is furthest behind has been read up to here; none before the first poll.
-        polled_at: When all its collections had been asked last.
+        polled_at: When the last poll began, of the collection where that is longest ago.
         error: What went wrong, or what the catalogue cannot do (then it begins with `note:`).
     """
 
@@ -181,9 +181,14 @@ def known_catalogues() -> dict[str, str]:
 def _check_offer(source: Source) -> None:
     """Whether the catalogue has these collections."""
     from ingest.catalogue import open_catalogue  # noqa: PLC0415  (pystac-client: half a second that a list need not wait)
+    from ingest.fetch import Patience  # noqa: PLC0415
 
     offered = open_catalogue(
-        source.url, preset=source.preset, collections=source.collections, allowed_hosts=source.allowed_hosts
+        source.url,
+        preset=source.preset,
+        collections=source.collections,
+        allowed_hosts=source.allowed_hosts,
+        patience=Patience(attempts=2),  # a person waits
     ).collections()
     unknown = [collection for collection in source.collections if collection not in offered]
     if unknown:

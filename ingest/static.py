@@ -64,6 +64,7 @@ class StaticCatalogue:
         """
         self._url, self._io = url, io
         self._known: dict[str, _Known] = {}
+        log.info("static catalogue: its links are walked at every poll", url=url)
 
     def collections(self) -> Sequence[str]:
         """Ids of its collections.
@@ -75,8 +76,8 @@ class StaticCatalogue:
         return sorted(found)
 
     def notes(self, collection: str) -> tuple[str, ...]:
-        """What this catalogue cannot do, and what is done instead."""
-        return ("a static catalogue: its links are walked at every poll",)
+        """Nothing: links are all that a static catalogue has, and they are walked."""
+        return ()
 
     def pages(self, collection: str, window: Window) -> Iterator[Page]:
         """New and changed items of a collection; all of them for a back-fill.

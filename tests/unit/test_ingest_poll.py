@@ -514,6 +514,15 @@ def test_area_across_the_antimeridian_is_asked_for_in_two_boxes(api: FakeApi, en
     assert all(body["bbox"][0] < body["bbox"][2] for body in api.requests)
 
 
+@pytest.mark.parametrize("lon", [179.9, -179.9])
+def test_one_empty_side_of_the_antimeridian_does_not_hide_the_other(
+    lon: float, api: FakeApi, engine: Engine, kafka: FakeKafka
+) -> None:
+    api.items = [s2_item("one", place=(lon, 50.0))]
+    add(engine, api, area=to_geojson(read_bbox([179, 49, -179, 51])))
+    assert poll(engine, kafka).new == 1
+
+
 def test_antimeridian_footprint_is_split_and_entered_once(api: FakeApi, engine: Engine, kafka: FakeKafka) -> None:
     item = s2_item("both")
     item["geometry"] = {"type": "MultiPolygon", "coordinates": [
@@ -883,6 +892,32 @@ def test_backfilled_scene_that_is_reprocessed_later_still_never_alerts(
     api.items = [s2_item("a", updated="2025-06-01T00:00:00.000Z", **{"s2:generation_time": "2025-05-30T00:00:00.000Z"})]
     assert poll(engine, kafka).superseding == 1
     assert [record.topic for record in kafka.records] == [BACKFILL.name] * 2
+
+
+def test_backfill_that_a_cap_cuts_short_fails_loudly(api: FakeApi, engine: Engine, kafka: FakeKafka) -> None:
+    api.cap, api.items = 2 * PAGE, many(50)
+    add(engine, api)
+    report = _fill(engine, kafka)
+    assert "stopped after 40" in report.errors[0]
+    assert report.new == 40  # what was read is kept
+
+
+def test_catalogue_polled_by_sensing_time_looks_back_for_what_came_late(
+    api: FakeApi, engine: Engine, kafka: FakeKafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.catalogue.time_fields", lambda *_: ("updated", "datetime"))
+    api.items = many(3)
+    for number, item in enumerate(api.items):
+        item["properties"].update(datetime=f"2024-05-0{number + 1}T10:00:00.000Z")
+        del item["properties"]["updated"], item["properties"]["created"], item["properties"]["s2:generation_time"]
+    late = api.items.pop(1)
+    add(engine, api)
+    report = poll(engine, kafka)
+    assert report.new == 2
+    assert any("polled by sensing time" in warning for warning in report.warnings)
+    api.items.append(late)
+    assert poll(engine, kafka, thorough=False).new == 1
+    assert api.requests[-1]["datetime"] == "2024-04-28T10:00:00.000Z/.."
 
 
 def test_backfill_leaves_to_the_poller_what_it_has_not_read_yet(api: FakeApi, engine: Engine, kafka: FakeKafka) -> None:

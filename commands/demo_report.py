@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from commands.output import properties_of, say, table
@@ -26,7 +27,7 @@ class Event:
     Attributes:
         truth: What happened, and to which cells.
         query: The sentence that means it.
-        alerts: How many alerts of that sentence share cells with it; 1 is right.
+        alerts: How many alerts of that sentence share cells with it, and rest on nothing sensed before it; 1 is right.
         found: Cells that are both hit and alerted.
     """
 
@@ -85,7 +86,13 @@ def compare(engine: Engine, scenario: Scenario, queries: Mapping[str, str]) -> D
     events, explained = [], set()
     for truth in scenario.world.truth():
         sentence = queries[truth.kind]
-        hits = [a for a in alerts if a["query"] == sentence and truth.cells & set(a["cells"])]
+        hits = [
+            a
+            for a in alerts
+            if a["query"] == sentence
+            and truth.cells & set(a["cells"])
+            and datetime.fromisoformat(a["first_sensing"]) >= truth.started
+        ]
         explained |= {a["alert_id"] for a in hits}
         found = frozenset(truth.cells & {cell for a in hits for cell in a["cells"]})
         events.append(Event(truth, sentence, len(hits), found))

@@ -26,6 +26,7 @@ from sqlalchemy import Engine
 from schemas.crashes import CrashLog
 from schemas.errors import Retryable, SettingsError, StoreUnavailable
 from schemas.handling import BusSettings, Handler, Incoming, Step
+from schemas.heartbeat import EVERY_S, beat
 from schemas.publisher import BrokerWatch, Publisher, bootstrap_servers, ensure_topics
 from schemas.settings import Stack
 
@@ -96,7 +97,8 @@ def serve(
 
         async def run() -> None:
             app = new_app(service, bootstrap, stack, chosen)
-            worker = _Worker(app, handlers, every, BrokerWatch(stack), stop)
+            beats = (timedelta(seconds=EVERY_S), lambda: beat(stack, service))
+            worker = _Worker(app, handlers, [*every, beats], BrokerWatch(stack), stop)
             await worker.run(timedelta(seconds=chosen.stop_timeout_s))
 
         asyncio.run(run())

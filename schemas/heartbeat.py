@@ -1,6 +1,6 @@
 """Whether a service is alive: a file that its working loop touches, and the check that a container runs.
 
-Flows in: beats of the loop that does the work, not of a thread beside it. Flows out: exit status 0 or 1.
+Flows in: beats of the service's own event loop. Flows out: exit status 0 or 1.
 Stops before restarting anything: that is the supervisor's or the orchestrator's part.
 """
 

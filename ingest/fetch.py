@@ -73,7 +73,7 @@ class Answer:
     url: str
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
 class Patience:
     """How long to go on with a catalogue that is busy.
 

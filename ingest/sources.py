@@ -18,7 +18,7 @@ from shapely.geometry.base import BaseGeometry
 from sqlalchemy import Engine, delete, select
 from sqlalchemy.orm import Session
 
-from ingest.presets import collection_preset, preset_for, preset_named, presets
+from ingest.presets import collection_preset, preset_for, preset_named
 from schemas.database import reading, transaction
 from schemas.errors import NotFound, UsageError
 from schemas.geometry import read_area, to_geojson
@@ -171,11 +171,6 @@ def remove_source(engine: Engine, name: str) -> None:
             raise NotFound(f"no source {name}: `tocsin source list` shows those there are")
         session.execute(delete(CursorRow).where(CursorRow.source == name))
         session.delete(row)
-
-
-def known_catalogues() -> dict[str, str]:
-    """Presets and their titles."""
-    return {name: preset.title for name, preset in presets().items()}
 
 
 def _check_offer(source: Source) -> None:

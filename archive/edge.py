@@ -40,8 +40,8 @@ from schemas.messages import Embedding
 
 PAGE = 4096
 """Points read together: 6 MB of vectors, 50 MB while they are Python lists."""
-MOST_OPEN = 24
-"""Shards open at once; the one unused longest is closed: bounds memory and open files."""
+MOST_OPEN = 16
+"""Shards open at once; the one unused longest is closed. Each keeps about 25 MB of its files mapped."""
 MOST_CELLS = 50_000_000
 """More distinct cells than there can be of one month: the whole facet is wanted."""
 FULL_SCAN_KB = 400_000
@@ -245,7 +245,11 @@ def _months_in(folder: Path) -> list[str]:
 
 def _config() -> edge.EdgeConfig:
     return edge.EdgeConfig(
-        vectors=edge.EdgeVectorParams(size=DIMENSION, distance=edge.Distance.Dot),
+        vectors=edge.EdgeVectorParams(
+            size=DIMENSION,
+            distance=edge.Distance.Dot,
+            memory=edge.Memory.Cold,  # else each shard, however small, maps 32 MB into memory when it is opened
+        ),
         hnsw_config=edge.HnswIndexConfig(m=16, ef_construct=128, full_scan_threshold=FULL_SCAN_KB),
         max_search_threads=1,
         wal_enabled=True,

@@ -246,7 +246,12 @@ def _answers() -> Iterator[None]:
 
 def _is(one: Baseline, stored: Baseline | None) -> bool:
     """Whether what is stored is what we wrote."""
-    return stored is not None and stored.revision == one.revision and np.array_equal(stored.members, one.members)
+    return (
+        stored is not None
+        and stored.revision == one.revision
+        and np.array_equal(stored.members, one.members)
+        and np.allclose(stored.vector, one.vector, rtol=1e-6, atol=1e-8)
+    )
 
 
 def _suffix() -> str:

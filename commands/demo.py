@@ -46,6 +46,7 @@ def demo(
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write alerts, truth and stage times here.")
     ] = None,
+    picture: Annotated[Path | None, typer.Option("--map", metavar="FILE", help="Draw a map of it, PNG.")] = None,
     size: Annotated[int, typer.Option(min=4, max=40, help="Edge of the landscape, km.")] = 10,
     seed: Annotated[int, typer.Option(help="Another seed, another landscape.")] = 4,
     data: Data = None,
@@ -54,7 +55,7 @@ def demo(
     with _data_folder(data) as folder:
         stack = open_stack(folder)
         engine = open_database(stack)
-        report = _play(stack, engine, size, seed, stay=not once)
+        report = _play(stack, engine, size, seed, picture, stay=not once)
         engine.dispose()
     if json_file:
         json_file.write_text(json.dumps(report.as_dict(), indent=1) + "\n")
@@ -62,7 +63,8 @@ def demo(
         raise typer.Exit(1)
 
 
-def _play(stack: Stack, engine: Engine, size: int, seed: int, stay: bool) -> DemoReport:
+def _play(stack: Stack, engine: Engine, size: int, seed: int, picture: Path | None, stay: bool) -> DemoReport:
+    from commands.demo_map import draw_map
     from simulation.catalogue import SimulatedCatalogue
     from simulation.scenario import demo_scenario
     from simulation.server import serve as serve_files
@@ -79,6 +81,9 @@ def _play(stack: Stack, engine: Engine, size: int, seed: int, stay: bool) -> Dem
             _tell_present(engine, supervisor, catalogue, present)
             report = compare(engine, scenario, QUERIES)
             show_report(report)
+            if picture:
+                draw_map(report, scenario, picture)
+                say(f"the map is in {picture}: white corners mark what really happened")
             if stay:
                 say(f"still running on {stack.data}; Ctrl-C stops it")
                 keep(supervisor, lambda: False)

@@ -151,19 +151,20 @@ class Calibrator:
         )
 
     def _wanted(self, held: Sequence[Held]) -> list[Wanted]:
-        """Thresholds without a row, and those computed when the archive was much smaller."""
+        """Thresholds without a row, then those computed when the archive was much smaller; one round's worth."""
         release = self._encoder.release
         totals: dict[Sensor, int] = {}
-        found = []
+        missing, outgrown = [], []
         for each in held:
             for sensor in each.query.sensors:
                 stored = each.calibrated.get((release, sensor))
-                if stored is not None:
-                    now = totals[sensor] if sensor in totals else totals.setdefault(sensor, self._seen(sensor))
-                    if now < max(self._seen_when(sensor, stored.computed_at), 1) * self._settings.recalibrate_growth:
-                        continue
-                found.append(Wanted(each.query, sensor, each.area))
-        return found
+                if stored is None:
+                    missing.append(Wanted(each.query, sensor, each.area))
+                    continue
+                now = totals[sensor] if sensor in totals else totals.setdefault(sensor, self._seen(sensor))
+                if now >= max(self._seen_when(sensor, stored.computed_at), 1) * self._settings.recalibrate_growth:
+                    outgrown.append(Wanted(each.query, sensor, each.area))
+        return (missing + outgrown)[: self._settings.thresholds_per_round]
 
     def _seen(self, sensor: Sensor, until: datetime | None = None) -> int:
         """Cells of matched acquisitions that could be seen: how large the history is, by the ledger."""

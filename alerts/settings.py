@@ -35,12 +35,14 @@ class MatcherSettings(BaseSettings):
     budget allows: a budget is a ceiling, not a target."""
     stranger_sigmas: float = Field(default=3, ge=0, le=20)
     """The same where no place has been seen twice yet, in standard deviations between any two places."""
-    presence_quantile: float = Field(default=0.9, gt=0, lt=1)
+    presence_quantile: float = Field(default=0.975, gt=0, lt=1)
     """What appeared must also look like the sentence: more than this share of the background does."""
     history_points: int = Field(default=5000, ge=100, le=1_000_000)
     """Archive points that one calibration reads (384 float32 each: 5000 are 8 MB)."""
     recalibrate_growth: float = Field(default=2, ge=1.1, le=100)
     """Thresholds are computed again when the archive holds this many times what it held."""
+    thresholds_per_round: int = Field(default=500, ge=1, le=1_000_000)
+    """Thresholds computed in one round of calibration, missing ones first; the rest follow with the next batch."""
     areas_per_round: int = Field(default=20, ge=1, le=10_000)
     """Areas whose own history is read in one round of calibration: bounds the time that a batch may wait."""
 

@@ -228,7 +228,7 @@ def _presence_floor(
 def _unusual(presence: Doubles, settings: MatcherSettings) -> float:
     """The score that the given share of ordinary places does not reach.
 
-    The share is taken of the bulk: with a lake over a fifth of an area the 90th percentile is a lake's own score,
+    The share is taken of the bulk: with lakes over a tenth of an area a high percentile is a lake's own score,
     which no flooded street would reach, so the smaller of the percentile and the bulk's own is taken.
     """
     median, sigma = centre_and_sigma(presence)

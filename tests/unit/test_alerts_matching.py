@@ -335,3 +335,11 @@ def test_incident_ids_follow_from_query_place_and_scene(stack: Stack):
     first = min(at(0, 0), at(1, 0))
     assert alert.incident.incident_id == stable_id("incident", query.query_id, 1, first, "a")
     assert alert.alert_id == stable_id("alert", query.query_id, 1, alert.incident.incident_id)
+
+
+def test_many_new_queries_get_their_thresholds_round_by_round(engine: Engine):
+    stack = Stack(engine, thresholds_per_round=3)
+    names = [watch(stack).query_id for _ in range(4)]
+    for done in (3, 6, 8, 8):
+        stack.matcher.prepare()
+        assert sum(len(queries.thresholds(engine, name)) for name in names) == done

@@ -186,7 +186,7 @@ def test_with_nothing_configured_the_terminal_and_two_folders_are_told_once(engi
         ("geojson", "delivered", 1),
         ("terminal", "delivered", 1),
     ]
-    shown = [line for line in capsys.readouterr().err.splitlines() if line.startswith("ALERT")]
+    shown = [line for line in capsys.readouterr().out.splitlines() if line.startswith("ALERT")]
     assert len(shown) == 1
     assert "wildfire burn scar: opened, 3 km2" in shown[0]
     files = sorted(path.name for path in (tmp_path / "alerts").iterdir())

@@ -217,7 +217,7 @@ def test_a_persons_threshold_wins_and_keeps_the_presence_floor():
 def test_many_lakes_do_not_make_the_presence_floor_unreachable():
     """A quarter of the area looks like the sentence: what appears must beat ordinary land, not the lakes."""
     history = landscape(10, 5, events=[(0, 2, 0, 0.5)])
-    assert calibrated(history).presence < 0.2
+    assert calibrated(history).presence < 0.3
 
 
 @hypothesis_settings(max_examples=40, deadline=None)

@@ -43,38 +43,46 @@ class ChipBlock:
         return [row for row, chip in enumerate(self.chips) if chip.state is CellState.SEEN]
 
 
-def gather(patch: Patch, cells: Sequence[Cell]) -> Pixels:
-    """Windows of cells that lie in one row or rectangle of a patch's zone.
+def gather(patch: Patch, cells: Sequence[Cell], out: Pixels) -> None:
+    """Windows of cells of a patch's zone.
 
     Pixels of 20 m and 60 m are repeated (nearest neighbour): each 10 m pixel lies in exactly one of them, so that no
     value is invented, nothing bleeds over no data, and chips are as Earth Engine and Sentinel Hub export them, which
     is what encoders were trained on.
 
-    Returns:
-        float32, (n, 120, 120); NaN outside the patch.
+    Args:
+        patch: One band.
+        cells: n of them.
+        out: float32, (n, 120, 120), written; NaN outside the patch.
     """
-    out = np.full((len(cells), CHIP_PX, CHIP_PX), np.nan, np.float32)
-    if patch.values.size == 0:
-        return out
-    steps = np.arange(CHIP_PX) * GSD_M
     tops = np.array([cell.window[3] for cell in cells])
     lefts = np.array([cell.window[0] for cell in cells])
     for top in np.unique(tops):
         which = np.flatnonzero(tops == top)
-        rows = ((patch.north_m - top + steps) // patch.gsd_m).astype(int)
-        cols = ((lefts[which, None] - patch.west_m + steps) // patch.gsd_m).astype(int)
-        out[which] = _take(patch.values, rows, cols)
-    return out
+        west = lefts[which].min()
+        width = int((lefts[which].max() - west) / GSD_M) + CHIP_PX
+        strip = _on_grid(patch, top, west, width)
+        for index in which:
+            start = int((lefts[index] - west) / GSD_M)
+            out[index] = strip[:, start : start + CHIP_PX]
 
 
-def _take(values: NDArray[np.float32], rows: NDArray[np.int_], cols: NDArray[np.int_]) -> Pixels:
-    """values[rows, cols] for rows (120,) and cols (n, 120), as (n, 120, 120), NaN where there is no such pixel."""
-    height, width = values.shape
-    strip = values[np.clip(rows, 0, height - 1)]
-    strip[(rows < 0) | (rows >= height)] = np.nan
-    chips = np.take(strip, np.clip(cols, 0, width - 1), axis=1)
-    chips[:, (cols < 0) | (cols >= width)] = np.nan
-    return chips.transpose(1, 0, 2)
+def _on_grid(patch: Patch, north_m: float, west_m: float, width: int) -> NDArray[np.float32]:
+    """A row of windows on the 10 m grid, float32, (120, width)."""
+    rows = ((patch.north_m - north_m + np.arange(CHIP_PX) * GSD_M) // patch.gsd_m).astype(int)
+    cols = ((west_m - patch.west_m + np.arange(width) * GSD_M) // patch.gsd_m).astype(int)
+    height, across = patch.values.shape
+    outside_rows, outside_cols = (rows < 0) | (rows >= height), (cols < 0) | (cols >= across)
+    if outside_rows.all() or outside_cols.all():
+        return np.full((CHIP_PX, width), np.nan, np.float32)
+    if patch.gsd_m == GSD_M and not (outside_rows.any() or outside_cols.any()):
+        inside: NDArray[np.float32] = patch.values[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
+        return inside
+    strip: NDArray[np.float32] = patch.values[np.clip(rows, 0, height - 1)]
+    strip[outside_rows] = np.nan
+    strip = np.take(strip, np.clip(cols, 0, across - 1), axis=1)
+    strip[:, outside_cols] = np.nan
+    return strip
 
 
 def judge(cells: Sequence[Cell], valid: Mask, cloud: Mask, settings: EncoderSettings) -> tuple[Chip, ...]:

@@ -10,8 +10,9 @@ again. So a message that comes twice, or a service that was killed half-way, end
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -117,8 +118,9 @@ class Encoding:
                 _log.info("acquisition needs no encoding any more")
                 return
             spool = Spool()
-            for block in ahead(read_scene(acquisition, self.settings, self.fetcher)):
-                self._encode(acquisition, block, spool)
+            with closing(ahead(read_scene(acquisition, self.settings, self.fetcher))) as blocks:
+                for block in blocks:
+                    self._encode(acquisition, block, spool)
             self._finish(acquisition, spool)
 
     def on_dead_letter(self, acquisition: Acquisition | None, reason: str) -> None:
@@ -168,7 +170,7 @@ class Encoding:
         _log.info("encoded", cells=len(spool.chips), seen=len(spool.encoded), batches=batches, superseded=not may_go)
 
 
-def ahead(blocks: Iterator[ChipBlock], depth: int = READ_AHEAD) -> Iterator[ChipBlock]:
+def ahead(blocks: Generator[ChipBlock], depth: int = READ_AHEAD) -> Generator[ChipBlock]:
     """The same blocks, read in a thread up to `depth` before they are asked for; errors come where they happened."""
     end: list[ChipBlock] = []  # `next` of an exhausted or failed generator gives this
 
@@ -183,9 +185,7 @@ def ahead(blocks: Iterator[ChipBlock], depth: int = READ_AHEAD) -> Iterator[Chip
                 yield block[0]
         finally:
             pool.shutdown(cancel_futures=True)
-            close = getattr(blocks, "close", None)
-            if close is not None:
-                close()
+            blocks.close()
 
 
 def _embeddings(acquisition: Acquisition, cells: list[Cell], chips: list[Chip], release: str) -> list[Embedding]:

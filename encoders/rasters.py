@@ -6,10 +6,12 @@ Stops before cells: which parts are wanted is decided in `reading`.
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -54,6 +56,12 @@ DTYPES = {
     "SCL": frozenset({"uint8", "int8", "uint16", "int16"}),
 }
 """Types of numbers per kind of file: 8 bits are a picture, not a band; complex numbers are not terrain-corrected."""
+GDAL_OPTIONS = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_PAM_ENABLED": "NO", "GDAL_CACHEMAX": 256}
+"""No looking for files beside a file; 256 MB of decoded blocks for the whole process: the windows that warped scenes
+read overlap, what is cut is kept by us."""
+_WARNINGS = threading.Lock()
+"""rasterio 1.4 silences warnings inside `reproject` through the interpreter's one list of filters: two threads at once
+restore each other's. Delete when it no longer does (or where Python keeps that list per thread)."""
 _M_PER_DEGREE = 111_320.0
 
 Values = NDArray[np.float32]
@@ -92,7 +100,7 @@ class Raster:
         """Pixel (column, row) to x, y of the CRS."""
         return Affine(*self.dataset.transform[:6])
 
-    @property
+    @cached_property
     def epsg(self) -> int | None:
         """Code of its CRS, if it has one."""
         code = self.dataset.crs.to_epsg()
@@ -163,7 +171,7 @@ class Raster:
         window = self._window_under(epsg, grid, shape)
         if window is not None:
             values = self.calibration.values(self._read(window))
-            with _decoding(self.fetched.label):
+            with _decoding(self.fetched.label), _WARNINGS:
                 reproject(
                     values,
                     out,
@@ -227,10 +235,10 @@ def opened(fetched: Fetched, kind: str) -> Iterator[Raster]:
     driver = next((name for magic, name in DRIVERS.items() if start.startswith(magic)), None)
     if driver is None:
         raise UnreadableAsset(f"{label}: neither TIFF nor JPEG 2000, it starts with {start!r}")
-    with _decoding(label), warnings.catch_warnings():
+    with _decoding(label), _WARNINGS, warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)  # _check says it better
         dataset = rasterio.open(fetched.path, driver=driver)
-    with dataset:
+    with closing(dataset):  # its own context would bind GDAL's options to the thread that opens, and we change threads
         _check(dataset, kind, label)
         raster = Raster(fetched, dataset, CRS.from_wkt(dataset.crs.to_wkt()))
         if not FINEST_M <= raster.gsd_m <= COARSEST_M:
@@ -257,8 +265,10 @@ def _check(dataset: Any, kind: str, label: str) -> None:
 
 @contextmanager
 def _decoding(label: str) -> Iterator[None]:
+    """Around every call of GDAL: its options are kept per thread."""
     try:
-        yield
+        with rasterio.Env(**GDAL_OPTIONS):
+            yield
     except RasterioError as error:
         cause = error.__cause__ or error
         raise UnreadableAsset(f"{label}: cannot be read: {cause}") from error

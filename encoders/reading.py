@@ -10,14 +10,12 @@ Sentinel-1 at other spacings) is warped, bilinear in reflectance or linear power
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from itertools import groupby
 
 import numpy as np
-import rasterio
-import structlog
 from rasterio.enums import Resampling
 
 from encoders import clouds, offsets
@@ -39,12 +37,10 @@ MAX_CELLS = 250_000
 WARP_ROWS = 4
 """Rows of cells warped together: the margins of a single row would be resampled, and read, twice."""
 
-_log = structlog.get_logger("encoders")
-
 
 def read_scene(
     acquisition: Acquisition, settings: EncoderSettings, fetcher: Fetcher | None = None
-) -> Iterator[ChipBlock]:
+) -> Generator[ChipBlock]:
     """All cells of an acquisition, each exactly once, at most `settings.block_cells` at a time.
 
     Args:
@@ -66,9 +62,8 @@ def read_scene(
         files = stack.enter_context(fetcher.scene(acquisition, bands))
         pool = stack.enter_context(ThreadPoolExecutor(settings.threads, thread_name_prefix="decode"))
         try:
-            with _gdal(settings):
-                rasters = {band: stack.enter_context(opened(file, kinds[band])) for band, file in files.items()}
-                _calibrate(rasters, acquisition)
+            rasters = {band: stack.enter_context(opened(file, kinds[band])) for band, file in files.items()}
+            _calibrate(rasters, acquisition)
             yield from _blocks(rasters, acquisition, settings, pool)
         except UnreadableAsset as error:
             for file in files.values():
@@ -84,15 +79,6 @@ def _wanted(acquisition: Acquisition) -> list[str]:
         names = ", ".join(acquisition.assets) or "none"
         raise UnreadableAsset(f"item {acquisition.item_id}: no {acquisition.sensor} band among its assets ({names})")
     return [*bands, SCL] if acquisition.sensor == "s2" and SCL in acquisition.assets else bands
-
-
-@contextmanager
-def _gdal(settings: EncoderSettings) -> Iterator[None]:
-    """GDAL's options, in the thread that runs this: they are kept per thread, so never across a `yield` to callers."""
-    with rasterio.Env(
-        GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR", GDAL_CACHEMAX=settings.gdal_cache_mb, GDAL_PAM_ENABLED="NO"
-    ):
-        yield
 
 
 def _calibrate(rasters: Mapping[str, Raster], acquisition: Acquisition) -> None:
@@ -181,18 +167,19 @@ def _block(
     windows = np.array([cell.window for cell in cells])
     box = (*windows[:, :2].min(axis=0), *windows[:, 2:].max(axis=0))
     epsg = cells[0].epsg
-
-    def cut(raster: Raster) -> Pixels:
-        with _gdal(settings):
-            return gather(_patch(raster, sensor, epsg, box), cells)
-
-    cuts = dict(zip(rasters, pool.map(cut, rasters.values()), strict=True))
-    scl = cuts.pop(SCL, None)
     names = BANDS[sensor]
-    pixels = np.full((len(cells), len(names), CHIP_PX, CHIP_PX), np.nan, np.float32)
-    for band, values in cuts.items():
-        pixels[:, names.index(band)] = values
-    present = tuple(band for band in names if band in cuts)
+    pixels = np.empty((len(cells), len(names), CHIP_PX, CHIP_PX), np.float32)
+    scl = np.empty((len(cells), CHIP_PX, CHIP_PX), np.float32) if SCL in rasters else None
+
+    def cut(band: str) -> None:
+        plane = pixels[:, names.index(band)] if scl is None or band != SCL else scl
+        gather(_patch(rasters[band], sensor, epsg, box), cells, plane)
+
+    for _ in pool.map(cut, rasters):  # raises what a thread raised
+        pass
+    present = tuple(band for band in names if band in rasters)
+    for index in (names.index(band) for band in names if band not in present):
+        pixels[:, index] = np.nan
     cloud = _cloud(pixels, scl, sensor, present)
     valid = np.zeros(cloud.shape, bool)
     for band in present:

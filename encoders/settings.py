@@ -19,8 +19,9 @@ class EncoderSettings(BaseSettings):
 
     threads: int = Field(default=4, ge=1, le=64)
     """Files that are fetched and decoded at once: they wait for the network and for zlib, both outside Python."""
-    block_cells: int = Field(default=64, ge=1, le=128)
-    """Chips that are cut and encoded together: 64 of 13 bands are 48 MB, four such blocks exist at a time."""
+    block_cells: int = Field(default=40, ge=1, le=128)
+    """Chips that are cut and encoded together: 40 of 13 bands are 30 MB, the most that glibc gives from one block to
+    the next without asking the kernel for fresh pages. Four such blocks exist at a time."""
     min_valid_fraction: float = Field(default=0.4, ge=0.0, le=1.0)
     """Below this share of pixels with data a cell counts as not acquired: its vector would describe the gap."""
     max_cloud_fraction: float = Field(default=0.4, ge=0.0, le=1.0)
@@ -33,8 +34,6 @@ class EncoderSettings(BaseSettings):
     """Longest silence of an asset's host, seconds."""
     deadline_s: float = Field(default=900.0, gt=0)
     """Longest time for one file, seconds: a host that drips must not hold a worker."""
-    gdal_cache_mb: int = Field(default=256, ge=16, lt=100_000)
-    """GDAL's cache of decoded blocks, MB, for the whole process: warped scenes read windows that overlap."""
     s3_endpoint: str = Field(default="https://eodata.dataspace.copernicus.eu", pattern=r"^https?://[^/?#]+/?$")
     """Where `s3://` hrefs are fetched from; the default is that of the Copernicus Data Space."""
     s3_region: str = "default"

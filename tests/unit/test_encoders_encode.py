@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import active_count, current_thread
@@ -367,7 +367,7 @@ def test_error_while_reading_ahead_comes_in_its_place_and_leaves_no_thread() -> 
 def test_giving_up_half_way_closes_the_reader() -> None:
     closed = []
 
-    def reader() -> Iterator[ChipBlock]:
+    def reader() -> Generator[ChipBlock]:
         try:
             yield from blocks(9)
         finally:
@@ -375,5 +375,5 @@ def test_giving_up_half_way_closes_the_reader() -> None:
 
     for _ in (reading_ahead := ahead(reader())):
         break
-    reading_ahead.close()  # type: ignore[attr-defined]
+    reading_ahead.close()
     assert closed == [True]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from encoders import run
 from schemas.errors import SettingsError, StoreUnavailable
@@ -27,6 +28,7 @@ def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
     monkeypatch.setenv("TOCSIN_KAFKA", "127.0.0.1:9")
     monkeypatch.setattr(run, "open_archive", lambda stack: nullcontext("archive"))
     monkeypatch.setattr(run, "load", lambda name: FakeEncoder())
+    monkeypatch.setattr(run, "configure", lambda level, service: None)  # logging is the whole process's
     return Stack()
 
 
@@ -49,15 +51,14 @@ def test_service_reads_the_present_and_the_past(stack: Stack, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("error", [StoreUnavailable("archive is away"), SettingsError("no such release")])
-def test_service_that_cannot_work_says_why(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception
-) -> None:
+def test_service_that_cannot_work_says_why(stack: Stack, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     def fail(*_: object) -> None:
         raise error
 
     monkeypatch.setattr(run, "load", fail)
-    assert run.main() == 1
-    assert str(error) in capsys.readouterr().err
+    with structlog.testing.capture_logs() as logs:
+        assert run.main() == 1
+    assert [log["reason"] for log in logs] == [str(error)]
 
 
 def test_importing_the_light_modules_brings_no_gdal() -> None:

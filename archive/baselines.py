@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
 import numpy as np
@@ -27,6 +28,9 @@ from schemas.messages import Embedding
 
 MEMBERS_LISTED = 64
 """Members kept by name: enough to spot redelivered and late acquisitions of a year without reading the series."""
+OVERPASS = timedelta(hours=1)
+"""What was sensed less than this before an acquisition is no past of it: neighbouring tiles and slices of one overpass
+show the same ground within minutes, and the next overpass of any orbit comes hours later."""
 CELLS_READ_AT_ONCE = 16
 """Series read from the points together: bounds the memory of remaking baselines."""
 MOST_CONFLICTS = 20
@@ -84,8 +88,8 @@ class _Known:
         total: float64 (384,), sum over all members but this acquisition.
         others: All listed members but this acquisition.
         count: How many members there are but this acquisition, listed or not.
-        earlier: Listed members sensed before it.
-        later: Listed members sensed at the same time or after.
+        earlier: Listed members of overpasses before its own.
+        later: Listed members of its own overpass or later ones.
         lists_later: Whether there can be no later ones that are not listed.
     """
 
@@ -180,7 +184,7 @@ def _known(one: Written, baseline: Baseline) -> _Known | None:
     expected = members([one.before[0]]) if one.before else listed[:0]
     if not np.array_equal(listed, expected) or (own.any() and listed["sensing_us"][0] != one.member["sensing_us"][0]):
         return None
-    at = one.member["sensing_us"][0]
+    at = one.member["sensing_us"][0] - OVERPASS // timedelta(microseconds=1)
     total = baseline.vector.astype(np.float64) * baseline.count
     if one.before:
         total -= one.before[1]
@@ -208,7 +212,7 @@ def _read_earlier(store: Store, points: Sequence[Written]) -> dict[UUID, _Sum]:
     for at in sorted({one.embedding.sensing_at for one in points}):
         now = {one.series: one.embedding for one in points if one.embedding.sensing_at == at}
         cells, sensors = {one.cell for one in now.values()}, {one.sensor for one in now.values()}
-        narrowed = ArchiveFilter(until=at, cells=tuple(sorted(cells)), sensors=tuple(sorted(sensors)))
+        narrowed = ArchiveFilter(until=at - OVERPASS, cells=tuple(sorted(cells)), sensors=tuple(sorted(sensors)))
         for page in store.scroll(next(iter(now.values())).release, narrowed):
             for embedding, vector in zip(page.embeddings, page.vectors, strict=True):
                 series = baseline_id(embedding)
@@ -234,7 +238,7 @@ def _read_outcome(one: Written, rows: Sequence[tuple[Embedding, Vectors]], store
     past = [
         vector
         for embedding, vector in rows
-        if embedding.sensing_at < one.embedding.sensing_at and embedding.point_id != one.embedding.point_id
+        if embedding.sensing_at < one.embedding.sensing_at - OVERPASS and embedding.point_id != one.embedding.point_id
     ]
     made = Baseline(
         one.series,

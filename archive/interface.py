@@ -79,7 +79,7 @@ class Baselines:
     """What each cell looked like before.
 
     Attributes:
-        vectors: float32 (n, 384), mean of the unit vectors of the earlier acquisitions; zeros where there is none.
+        vectors: float32 (n, 384), mean of the unit vectors that earlier overpasses gave; zeros where there is none.
         counts: How many acquisitions each mean is made of.
     """
 

@@ -15,6 +15,7 @@ from qdrant_client import QdrantClient
 
 from archive import Archive, ArchiveFilter, open_archive
 from archive.address import published
+from archive.baselines import OVERPASS
 from archive.server import ServerStore, connect
 from archive.stored import StoredArchive
 from schemas.cells import Cell, cells_in
@@ -117,7 +118,7 @@ class Reference:
             if stored is None or stored[0].processed_at <= embedding.processed_at:
                 self.points[embedding.point_id] = (embedding, vector)
             own = self.points[embedding.point_id][0]
-            past = [v for e, v in self.points.values() if same_series(e, own) and e.sensing_at < own.sensing_at]
+            past = [v for e, v in self.points.values() if same_series(e, own) and e.sensing_at < own.sensing_at - OVERPASS]
             means.append(np.mean(past, axis=0, dtype=np.float64) if past else np.zeros(384))
             counts.append(len(past))
         return np.array(means), counts
@@ -267,7 +268,7 @@ def test_baselines_are_exact_whatever_order_things_come_in(
         else:  # new; times repeat and go back, so some are late and some at the same instant
             sensor = "s1" if kind == 9 else "s2"
             orbit = int(rng.integers(2)) if sensor == "s1" else None
-            when = START + timedelta(days=int(rng.integers(40)))
+            when = START + timedelta(days=int(rng.integers(40)), seconds=int(rng.integers(30)))
             places = [cells[i] for i in sorted(rng.choice(len(cells), 4, replace=False))]
             embeddings = [
                 point(cell, release, f"scene-{step}", when, sensor=sensor, relative_orbit=orbit) for cell in places

@@ -7,7 +7,7 @@ from uuid import UUID
 import numpy as np
 import pytest
 
-from archive.baselines import MEMBERS_LISTED
+from archive.baselines import MEMBERS_LISTED, OVERPASS
 from archive.interface import ArchiveFilter, Hit
 from archive.records import from_record, to_record
 from archive.store import Baseline, Page
@@ -107,7 +107,9 @@ def point(key: int, when: datetime, cell: str = "33TWN4512") -> Embedding:
 
 
 def exact(store: Dictionary, one: Embedding) -> tuple[np.ndarray, int]:
-    past = [v for e, v in store.held.values() if e.sensing_at < one.sensing_at and e.point_id != one.point_id]
+    past = [
+        v for e, v in store.held.values() if e.sensing_at < one.sensing_at - OVERPASS and e.point_id != one.point_id
+    ]
     return (np.mean(past, axis=0) if past else np.zeros(384)), len(past)
 
 
@@ -220,3 +222,12 @@ def test_an_older_version_is_ignored_but_told_about() -> None:
     assert np.allclose(made.vectors, unit(0), atol=1e-6)
     assert store.held[newer.point_id][0] == newer
     assert_baseline_is_all_points(store)
+
+
+def test_the_neighbouring_tile_of_the_same_overpass_is_no_past() -> None:
+    store = Dictionary()
+    assert_told(store, point(1, START), unit(1))
+    assert_told(store, point(2, START + timedelta(days=5)), unit(2))
+    told = StoredArchive(store).record([point(3, START + timedelta(days=5, seconds=14))], unit(3))
+    assert told.counts == (1,)
+    np.testing.assert_allclose(told.vectors, unit(1), atol=1e-6)

@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class MatcherSettings(BaseSettings):
     """Baselines, thresholds and incidents."""
 
-    model_config = SettingsConfigDict(env_prefix="TOCSIN_MATCHER_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="TOCSIN_MATCHER_", frozen=True, use_attribute_docstrings=True)
 
     min_baseline: int = Field(default=1, ge=1, le=1000)
     """Earlier acquisitions of a cell that an appearance query needs before it may fire there."""
@@ -55,7 +55,7 @@ class MatcherSettings(BaseSettings):
 class NotifierSettings(BaseSettings):
     """Deliveries."""
 
-    model_config = SettingsConfigDict(env_prefix="TOCSIN_NOTIFIER_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="TOCSIN_NOTIFIER_", frozen=True, use_attribute_docstrings=True)
 
     timeout_s: float = Field(default=10, gt=0, le=300)
     """A receiver that has not answered in full after this many seconds has failed this attempt."""

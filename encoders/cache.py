@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class CacheSettings(BaseSettings):
     """Where encoders keep what they can fetch or build again."""
 
-    model_config = SettingsConfigDict(env_prefix="TOCSIN_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="TOCSIN_", frozen=True, use_attribute_docstrings=True)
 
     cache: Path | None = None
     """Folder of pulled releases (0.2-2.5 GB each) and built engines; none: the platform's cache folder."""

@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class EncoderSettings(BaseSettings):
     """Limits of reading and encoding."""
 
-    model_config = SettingsConfigDict(env_prefix="TOCSIN_ENCODER_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="TOCSIN_ENCODER_", frozen=True, use_attribute_docstrings=True)
 
     threads: int = Field(default=4, ge=1, le=64)
     """Files that are fetched and decoded at once: they wait for the network and for zlib, both outside Python."""

@@ -37,7 +37,7 @@ log = structlog.get_logger(__name__)
 class BusSettings(BaseSettings):
     """How stream services read, retry and stop."""
 
-    model_config = SettingsConfigDict(env_prefix="TOCSIN_BUS_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="TOCSIN_BUS_", frozen=True, use_attribute_docstrings=True)
 
     production: bool | None = None
     """Long sessions for a cluster (30 s, heartbeat 3 s) instead of short ones for one machine (6 s, 1 s). Empty:

@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class Stack(BaseSettings):
     """Addresses of data, database, broker and archive; every default is the embedded one."""
 
-    model_config = SettingsConfigDict(env_prefix="TOCSIN_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="TOCSIN_", frozen=True, use_attribute_docstrings=True)
 
     data: Path = Path("tocsin-data")
     """Folder of everything embedded: database, archive, previews, run files. Made where it is missing."""
@@ -26,6 +26,7 @@ class Stack(BaseSettings):
     qdrant_url: str = ""
     """Address of a Qdrant server; empty: the in-process engine in the data folder."""
     qdrant_api_key: str = Field(default="", repr=False)
+    """Key of the Qdrant server, where it asks for one."""
     encoder: str = "nano"
     """Release that encodes: a name of `tocsin encoder list`, or a folder."""
     partitions: int = Field(default=4, ge=1, le=1000)

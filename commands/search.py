@@ -34,12 +34,14 @@ def search(
 
     Example: tocsin search "flooded fields" --since 2026-01-01 --sensor s1
     """
-    from archive.search import search_text, to_features
     from shapely.geometry import shape
 
     from archive import ArchiveFilter, open_archive
+    from archive.search import search_text, to_features
     from encoders import load
 
+    if not sentence.strip():
+        raise UsageError("the sentence is blank: say what to look for")
     stack = open_stack(data)
     where = parse_area(bbox, area)
     sensors: tuple[Sensor, ...] = tuple(_sensor(name) for name in sensor or ("s1", "s2"))

@@ -76,6 +76,8 @@ def test_a_query_lives_and_ends(run: Run) -> None:
         (["receiver", "add", "r", "http://127.0.0.1:1/hook"], "private"),
         (["dead-letters", "redrive"], "--all"),
         (["dead-letters", "show", "zzz"], "no dead letter"),
+        (["search", "  "], "blank"),
+        (["search", "fire", "--sensor", "s9"], "s1 (radar) or s2"),
         (["nonsense"], "nonsense"),
     ],
 )

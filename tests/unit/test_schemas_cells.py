@@ -11,7 +11,7 @@ from pyproj import Transformer
 
 from schemas.cells import CELL_M, Cell, cell_at, cell_of, cells_in, centres_lon_lat
 from schemas.errors import InvalidArea, InvalidCell, UnsupportedPlace
-from schemas.geometry import read_bbox
+from schemas.geometry import read_bbox, read_footprint
 
 LON = st.floats(-180, 180, allow_nan=False)
 LAT = st.floats(-80, 84, exclude_max=True, allow_nan=False)
@@ -117,3 +117,12 @@ def test_a_planet_of_cells_is_refused() -> None:
 
 def test_cells_order_by_id() -> None:
     assert sorted([Cell("33TWN0001", 32633, 0, 0), Cell("33TWN0000", 32633, 0, 0)])[0].id == "33TWN0000"
+
+
+def test_a_ring_across_the_antimeridian_holds_its_own_cells_only() -> None:
+    # Rounding while unwrapping once left such rings open, and their cells ran round the globe.
+    ring = [[179.873215, -16.62131], [-179.885471, -16.62417], [-179.883213, -16.83291], [179.876021, -16.83012]]
+    footprint = read_footprint({"type": "Polygon", "coordinates": [[*ring, ring[0]]]})
+    cells = cells_in(footprint)
+    assert 500 < len(cells) < 700
+    assert all(abs(cell.centre[0]) > 179.8 for cell in cells)

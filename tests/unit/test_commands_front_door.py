@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import structlog
 
 import tocsin
 from schemas.errors import NotFound
@@ -27,7 +29,7 @@ class Ended:
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
     """One command in this process, as the `tocsin` script runs it."""
     monkeypatch.setenv("TOCSIN_DATA", str(tmp_path / "data"))
 
@@ -41,7 +43,10 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         assert not check or ended.returncode == 0, ended.stderr
         return ended
 
-    return command
+    yield command
+    structlog.reset_defaults()  # the command had logs go to this test's stderr
+    structlog.contextvars.clear_contextvars()
+    logging.basicConfig(force=True)
 
 
 def test_a_query_lives_and_ends(run: Run) -> None:

@@ -118,7 +118,9 @@ class Reference:
             if stored is None or stored[0].processed_at <= embedding.processed_at:
                 self.points[embedding.point_id] = (embedding, vector)
             own = self.points[embedding.point_id][0]
-            past = [v for e, v in self.points.values() if same_series(e, own) and e.sensing_at < own.sensing_at - OVERPASS]
+            past = [
+                v for e, v in self.points.values() if same_series(e, own) and e.sensing_at < own.sensing_at - OVERPASS
+            ]
             means.append(np.mean(past, axis=0, dtype=np.float64) if past else np.zeros(384))
             counts.append(len(past))
         return np.array(means), counts

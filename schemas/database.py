@@ -10,12 +10,25 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import Connection, DateTime, Dialect, Engine, MetaData, TypeDecorator, create_engine, event, make_url
+from sqlalchemy import (
+    Connection,
+    DateTime,
+    Dialect,
+    Engine,
+    MetaData,
+    TypeDecorator,
+    create_engine,
+    event,
+    inspect,
+    make_url,
+    text,
+)
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from schemas.errors import StoreUnavailable
 
+MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_MS = 30_000
 """How long a SQLite writer waits for another one: services share the file."""
 
@@ -49,8 +62,10 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Aware again."""
-        return value if value is None or value.tzinfo else value.replace(tzinfo=UTC)
+        """UTC again: SQLite forgets the zone, PostgreSQL answers in the connection's own."""
+        if value is None:
+            return None
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
 
 
 def connect(url: str) -> Engine:
@@ -64,19 +79,14 @@ def connect(url: str) -> Engine:
 
 
 def migrate(url: str) -> None:
-    """Bring the schema to the newest version, creating it where there is none.
+    """Bring the schema to the newest version, creating it where there is none; any number of processes at once.
 
     Raises:
         StoreUnavailable: the database does not answer.
     """
-    from alembic import command  # noqa: PLC0415  (half a second that a reader of tables need not wait)
-    from alembic.config import Config  # noqa: PLC0415
-
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    config.attributes["url"] = url
     try:
-        command.upgrade(config, "head")
+        if not _is_current(url):
+            _upgrade(url)
     except OperationalError as error:
         raise StoreUnavailable(f"database {_shown(url)} does not answer: {error.orig}") from error
 
@@ -96,15 +106,41 @@ def transaction(engine: Engine) -> Iterator[Session]:
 def reading(engine: Engine) -> Iterator[Session]:
     """A consistent look that never waits for writers; nothing written in it is kept.
 
+    All of its queries see one moment: SQLite's transactions are so, PostgreSQL's when they are asked to be.
+
     Raises:
         StoreUnavailable: the database went away.
     """
+    options = {"isolation_level": "REPEATABLE READ"} if engine.dialect.name == "postgresql" else {}
     with (
         _translated(engine),
-        engine.connect().execution_options(tocsin_reading=True) as connection,
+        engine.connect().execution_options(tocsin_reading=True, **options) as connection,
         Session(connection, expire_on_commit=False) as session,
     ):
         yield session
+
+
+def _is_current(url: str) -> bool:
+    """Whether the newest migration has been applied; asked without Alembic, so that every start is a quick one."""
+    newest = max(path.stem.split("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+    engine = connect(url)
+    try:
+        with engine.connect().execution_options(tocsin_reading=True) as connection:
+            if not inspect(connection).has_table("alembic_version"):
+                return False
+            return bool(connection.scalar(text("SELECT version_num FROM alembic_version")) == newest)
+    finally:
+        engine.dispose()
+
+
+def _upgrade(url: str) -> None:
+    from alembic import command  # noqa: PLC0415  (half a second that nobody need wait for otherwise)
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["url"] = url
+    command.upgrade(config, "head")
 
 
 @contextmanager

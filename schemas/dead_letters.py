@@ -195,5 +195,5 @@ def _item_id(value: bytes) -> str | None:
     for place in (content, acquisition if isinstance(acquisition, dict) else {}):
         found = place.get("item_id")
         if isinstance(found, str):
-            return found[:300]
+            return found[:300].replace("\x00", "\ufffd")  # PostgreSQL keeps no NUL in a text
     return None

@@ -23,7 +23,8 @@ from shapely.geometry.base import BaseGeometry
 from sqlalchemy import Engine, func, select
 
 from alerts.background import History, read_history
-from alerts.queries import bump
+from alerts.locks import serialise
+from alerts.queries import LOCK, bump
 from alerts.settings import MatcherSettings
 from alerts.standing import Held
 from alerts.thresholds import ReleaseBackground, Threshold, WithBackground, threshold
@@ -202,6 +203,7 @@ class Calibrator:
         now = datetime.now(UTC)
         written = 0
         with transaction(self._engine) as session:
+            serialise(session, LOCK)
             for each, found in computed:
                 row = session.get(QueryRow, each.query.query_id)
                 if row is None or row.version != each.query.version:

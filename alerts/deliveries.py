@@ -51,7 +51,7 @@ def plan(engine: Engine, alert: Alert, receivers: Sequence[str]) -> int:
     """
     now = datetime.now(UTC)
     with transaction(engine) as session:
-        row = session.get(AlertRow, (alert.alert_id, alert.sequence))
+        row = session.get(AlertRow, (alert.alert_id, alert.sequence), with_for_update=True)
         if row is None:
             raise Rejected(f"alert {alert.alert_id} #{alert.sequence} is not in this database: whose broker is this?")
         if row.notified_at is not None:
@@ -116,14 +116,17 @@ def failed(engine: Engine, due: Due, reason: str, wait: timedelta, most: int) ->
     """
     now = datetime.now(UTC)
     with transaction(engine) as session:
-        rows = session.scalars(
-            select(DeliveryRow).where(
+        rows = (
+            select(DeliveryRow)
+            .where(
                 DeliveryRow.receiver == due.receiver,
                 DeliveryRow.state == _PENDING,
                 (DeliveryRow.next_attempt_at <= now) | (DeliveryRow.delivery_id == due.delivery_id),
             )
+            .order_by(DeliveryRow.delivery_id)
+            .with_for_update()  # not what another notifier claims meanwhile
         )
-        for row in rows:
+        for row in session.scalars(rows):
             if row.delivery_id != due.delivery_id:
                 row.attempts += 1
             row.error, row.next_attempt_at = reason[:LONGEST_ERROR], now + wait

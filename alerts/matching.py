@@ -139,7 +139,7 @@ def _batches_matched(session: Session, batch: EmbeddingBatch) -> int:
 
 def _finish(session: Session, acquisition: Acquisition, now: datetime) -> None:
     """The ledger: this acquisition is done, unless a newer version has taken its place meanwhile."""
-    row = session.get(AcquisitionRow, acquisition.acquisition_id)
+    row = session.get(AcquisitionRow, acquisition.acquisition_id, with_for_update=True)
     if row is None:
         return
     row.matched_at = row.matched_at or now

@@ -26,6 +26,8 @@ from schemas.messages import Budget, Mode, QueryStatus, Sensor, StandingQuery
 from schemas.tables import QueryRow, ThresholdRow
 
 SENSORS: tuple[Sensor, ...] = get_args(Sensor)
+LOCK = "queries"
+"""Whoever changes standing queries or their thresholds holds it, from before reading what is changed."""
 _DAYS = {"d": 1.0, "day": 1.0, "w": 7.0, "week": 7.0, "m": 30.0, "month": 30.0, "y": 365.0, "year": 365.0}
 _BUDGET = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*(?:/|per|a)\s*([0-9]*\.?[0-9]+)?\s*([a-z]+?)s?\s*", re.IGNORECASE)
 _SHORTEST_PREFIX = 4
@@ -97,6 +99,7 @@ def change(
         NotFound: no such query.
     """
     with transaction(engine) as session:
+        serialise(session, LOCK)
         row = _find(session, name)
         old = _message(row)
         new = {
@@ -177,13 +180,14 @@ def bump(session: Session, row: QueryRow) -> None:
 
     The lock is held until the transaction ends: a lower revision is never committed after a higher one.
     """
-    serialise(session, "queries")
+    serialise(session, LOCK)
     row.revision = (session.scalar(select(func.max(QueryRow.revision))) or 0) + 1
     row.updated_at = datetime.now(UTC)
 
 
 def _set_status(engine: Engine, name: str, status: QueryStatus) -> StandingQuery:
     with transaction(engine) as session:
+        serialise(session, LOCK)
         query = _message(_find(session, name)).model_copy(update={"status": status})
         _write(session, query)
     return query

@@ -40,7 +40,7 @@ def note(engine: Engine, source: str, collection: str, polled_at: datetime, text
     with transaction(engine) as session:
         row = _row(session, source, collection)
         if row is not None:
-            row.polled_at, row.error = polled_at, text[:MAX_NOTE] if text else None
+            row.polled_at, row.error = polled_at, _kept(text) if text else None
 
 
 def _row(session: Session, source: str, collection: str) -> CursorRow | None:
@@ -51,3 +51,8 @@ def _row(session: Session, source: str, collection: str) -> CursorRow | None:
         row = CursorRow(source=source, collection=collection, read_until=owner.since)
         session.add(row)
     return row
+
+
+def _kept(text: str) -> str:
+    """What the column takes of a text that quotes a catalogue: PostgreSQL refuses NUL."""
+    return text[:MAX_NOTE].replace("\x00", "\ufffd")

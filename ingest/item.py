@@ -46,11 +46,13 @@ class Item:
         return {key: asset for key, asset in mapping(self.json.get("assets")).items() if isinstance(asset, Mapping)}
 
     def text(self, names: Sequence[str]) -> str | None:
-        """The first of these properties that is a text or a whole number."""
+        """The first of these properties that is a printable text or a whole number."""
         for name in names:
             value = self.properties.get(name)
-            if isinstance(value, str | int) and not isinstance(value, bool) and str(value).strip():
-                return str(value).strip()
+            if isinstance(value, str | int) and not isinstance(value, bool):
+                text = str(value).strip()
+                if text and text.isprintable():
+                    return text
         return None
 
     def number(self, names: Sequence[str]) -> float | None:
@@ -76,7 +78,7 @@ def read_item(json: object, collection: str, url: str = "") -> Item:
     if not isinstance(json, Mapping):
         raise MalformedItem(f"collection {collection}: a feature is no JSON object")
     item_id, own = json.get("id"), json.get("collection")
-    if not isinstance(item_id, str) or not item_id or len(item_id) > MAX_ID:
+    if not isinstance(item_id, str) or not item_id or len(item_id) > MAX_ID or not item_id.isprintable():
         raise MalformedItem(f"collection {collection}: an item without a usable id ({str(item_id)[:60]!r})")
     if own not in (None, "", collection):
         raise MalformedItem(f"item {item_id} says that it belongs to {own!r}, {collection!r} was asked for")

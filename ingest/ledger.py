@@ -106,12 +106,15 @@ def _same_scene(session: Session, acquisition: Acquisition) -> tuple[Acquisition
     if own is not None and own != acquisition.physical_key:
         acquisition = acquisition.model_copy(update={"physical_key": own})
     rows = session.scalars(
-        select(AcquisitionRow).where(
+        select(AcquisitionRow)
+        .where(
             or_(
                 AcquisitionRow.physical_key == acquisition.physical_key,
                 AcquisitionRow.acquisition_id == acquisition.acquisition_id,
             )
         )
+        .order_by(AcquisitionRow.acquisition_id)
+        .with_for_update()  # encoder and matcher move them on meanwhile
     )
     return acquisition, list(rows)
 

@@ -27,6 +27,8 @@ _PRODUCT_DATATAKE = re.compile(r"S2[A-Z]_MSIL\d[AC]_(\d{8}T\d{6})_")
 _S1_PRODUCT = re.compile(r"(S1[A-Z])_(\w\w)_\w{4}_\d?(\w{3})_(\d{8}T\d{6})_(\d{8}T\d{6})_(\d{6})_([0-9A-F]{6})")
 _S1_BURST = re.compile(r"T(\d{3}-\d{6}-IW\d)_(\d{8}T\d{6})Z?(?:_\d{8}T\d{6}Z)?_(S1[A-Z])")
 _CRC = re.compile(r"[0-9A-F]{4}")
+MAX_KEY = 300
+"""Characters of a physical key: the width of its columns."""
 _NO_PLACE = {"RTC", "COG", "SAFE", "GRD"}
 
 
@@ -89,6 +91,9 @@ def physical_key(item: Item, sensor: Sensor, sensing_at: datetime, footprint: Ba
         sensor: As `read_sensor` found.
         sensing_at: When it was sensed.
         footprint: Where, lon/lat; names the place when nothing else does.
+
+    Raises:
+        MalformedItem: what the item says of itself is too long to be the name of a scene.
     """
     if sensor == "s1" and (product := _s1_product(item.id)):
         return f"s1/{product}"
@@ -98,7 +103,10 @@ def physical_key(item: Item, sensor: Sensor, sensing_at: datetime, footprint: Ba
         parts.insert(1, _datatake(item) or "-")
     else:
         parts.insert(1, item.text(generic().properties["relative_orbit"]) or "-")
-    return "/".join([sensor, *parts])
+    key = "/".join([sensor, *parts])
+    if len(key) > MAX_KEY:
+        raise MalformedItem(f"item {item.id}: platform, orbit or place is no name ({key[:60]!r}…)")
+    return key
 
 
 def _s1_product(item_id: str) -> str | None:

@@ -14,7 +14,7 @@ from shapely.geometry import shape
 from sqlalchemy import ColumnElement, Engine, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
-from ingest.ledger import INCOMPLETE, TAKEN, UNFINISHED, queue_again
+from ingest.ledger import INCOMPLETE, TAKEN, UNFINISHED, alone, queue_again
 from schemas import outbox
 from schemas.cells import cells_in
 from schemas.database import reading, transaction
@@ -65,6 +65,7 @@ def republish_unfinished(engine: Engine) -> int:
         ids = list(session.scalars(unfinished.order_by(AcquisitionRow.seen_at)))
     for start in range(0, len(ids), BATCH):
         with transaction(engine) as session:
+            alone(session)
             for acquisition_id in ids[start : start + BATCH]:
                 row = session.get(AcquisitionRow, acquisition_id)
                 if row is not None and row.state in UNFINISHED:
@@ -83,6 +84,7 @@ def expire_waiting(engine: Engine, limit: timedelta, now: datetime) -> int:
     overdue = select(AcquisitionRow).where(AcquisitionRow.state == "waiting", AcquisitionRow.seen_at <= now - limit)
     ended = 0
     with transaction(engine) as session:
+        alone(session)
         for row in session.scalars(overdue.limit(BATCH)).all():
             row.state = "failed"
             row.reason = f"{row.reason}; never completed in {limit / timedelta(days=1):g} days"
@@ -121,6 +123,7 @@ def revive(engine: Engine) -> int:
     )
     revived: set[str] = set()
     with transaction(engine) as session:
+        alone(session)
         for row in session.scalars(candidates.limit(BATCH)).all():
             if row.physical_key not in revived:
                 revived.add(row.physical_key)

@@ -16,7 +16,7 @@ from archive import open_archive
 from encoders import load
 from schemas import outbox
 from schemas.bus import Step, serve
-from schemas.database import connect
+from schemas.database import connect, migrate
 from schemas.logs import configure
 from schemas.publisher import Publisher, bootstrap_servers
 from schemas.settings import Stack
@@ -32,6 +32,7 @@ def main() -> None:
     """Run until SIGTERM."""
     stack, settings = Stack(), MatcherSettings()
     configure(stack.log_level, "matcher")
+    migrate(stack.database)
     engine = connect(stack.database)
     publisher = Publisher(bootstrap_servers(stack), "tocsin-matcher")
     encoder = load(stack.encoder)

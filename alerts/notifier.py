@@ -12,7 +12,7 @@ from alerts import deliveries
 from alerts.notifying import Notifier
 from alerts.settings import NotifierSettings
 from schemas.bus import Step, serve
-from schemas.database import connect
+from schemas.database import connect, migrate
 from schemas.logs import configure
 from schemas.publisher import Publisher, bootstrap_servers
 from schemas.settings import Stack
@@ -23,6 +23,7 @@ def main() -> None:
     """Run until SIGTERM."""
     stack, settings = Stack(), NotifierSettings()
     configure(stack.log_level, "notifier")
+    migrate(stack.database)
     engine = connect(stack.database)
     publisher = Publisher(bootstrap_servers(stack), "tocsin-notifier")
 

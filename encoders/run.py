@@ -23,7 +23,7 @@ from encoders.assets import Fetcher, sweep_scratch
 from encoders.encode import Encoding
 from encoders.settings import EncoderSettings
 from schemas.bus import Step, serve
-from schemas.database import connect
+from schemas.database import connect, migrate
 from schemas.errors import TocsinError
 from schemas.logs import configure
 from schemas.publisher import Publisher, bootstrap_servers
@@ -57,6 +57,7 @@ def _serve(stack: Stack, settings: EncoderSettings) -> None:
     if settings.scratch is None:
         settings = settings.model_copy(update={"scratch": stack.data / "scratch"})
     with ExitStack() as wiring:
+        migrate(stack.database)
         engine = connect(stack.database)
         wiring.callback(engine.dispose)
         publisher = Publisher(bootstrap_servers(stack, patience=BROKER_PATIENCE), "tocsin-encoder")

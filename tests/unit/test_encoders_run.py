@@ -56,6 +56,7 @@ def test_service_that_cannot_work_says_why(stack: Stack, monkeypatch: pytest.Mon
         raise error
 
     monkeypatch.setattr(run, "load", fail)
+    stack.data.mkdir()
     with structlog.testing.capture_logs() as logs:
         assert run.main() == 1
     assert [log["reason"] for log in logs] == [str(error)]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -72,8 +74,20 @@ def kafka_bootstrap(request: pytest.FixtureRequest, tmp_path_factory: pytest.Tem
             yield address
 
 
+@pytest.fixture
+def empty_kafka(apache_kafka: str) -> str:
+    """Address of an Apache Kafka that has none of our topics."""
+    _delete_topics(apache_kafka)
+    return apache_kafka
+
+
 def _start_afresh(bootstrap: str) -> None:
     """Delete our topics with what other modules left in them, and create them again."""
+    _delete_topics(bootstrap)
+    ensure_topics(bootstrap, partitions=PARTITIONS, replication=1)
+
+
+def _delete_topics(bootstrap: str) -> None:
     from kafka import KafkaAdminClient
 
     admin = KafkaAdminClient(bootstrap_servers=bootstrap.split(","))
@@ -85,7 +99,106 @@ def _start_afresh(bootstrap: str) -> None:
                 time.sleep(0.05)
     finally:
         admin.close()
-    ensure_topics(bootstrap, partitions=PARTITIONS, replication=1)
+
+
+@dataclass
+class Postgresql:
+    """A scratch PostgreSQL cluster on the loopback, which loses everything on a crash of the machine, and is faster so.
+
+    Attributes:
+        binaries: Folder of initdb and pg_ctl.
+        folder: Of the cluster; its parent must let the server's user in.
+        port: On 127.0.0.1.
+    """
+
+    binaries: Path
+    folder: Path
+    port: int
+
+    @property
+    def url(self) -> str:
+        """Of its first database, for those who make others."""
+        return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+
+    def create(self) -> None:
+        """Make its folder."""
+        self.folder.mkdir()
+        if os.getuid() == 0:
+            shutil.chown(self.folder, "postgres", "postgres")
+        self._run("initdb", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync")
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        options = (
+            f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off "
+            "-c shared_buffers=16MB -c timezone=America/Lima"  # not UTC: times must not depend on it
+        )
+        self._run("pg_ctl", "-w", "-o", options, "-l", str(self.folder / "server.log"), "start")
+
+    def stop(self) -> None:
+        """End it at once, whoever is connected."""
+        self._run("pg_ctl", "-w", "-m", "immediate", "stop")
+
+    def _run(self, program: str, *arguments: str) -> None:
+        as_its_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.getuid() == 0 else []
+        command = [*as_its_user, self.binaries / program, "-D", self.folder, *arguments]
+        log = self.folder.parent / f"{program}.log"
+        with log.open("ab") as output:  # a file: the server keeps it open, and a pipe would never end
+            done = subprocess.run(command, stdout=output, stderr=output, cwd=self.folder.parent, check=False)
+        if done.returncode:
+            pytest.fail(f"{program} {' '.join(arguments)}: {log.read_text()[-2000:]}")
+
+
+@pytest.fixture(scope="session")
+def new_postgresql() -> Iterator[Callable[[], Postgresql]]:
+    """Makes and starts PostgreSQL clusters, and stops them at the end."""
+    pytest.importorskip("psycopg", reason="the driver of PostgreSQL: pip install 'tocsin[postgresql]'")
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")) or [Path(shutil.which("initdb") or "/none")]
+    if not found[-1].exists():
+        pytest.skip("PostgreSQL is not installed (apt-get install postgresql)")
+    made: list[Postgresql] = []
+    with tempfile.TemporaryDirectory(prefix="tocsin-postgresql-") as name:
+        parent = Path(name)
+        parent.chmod(0o755)  # pytest's own folders let nobody else in
+
+        def make() -> Postgresql:
+            one = Postgresql(found[-1].parent, parent / f"cluster-{len(made)}", _free_port())
+            one.create()
+            made.append(one)
+            one.start()
+            return one
+
+        yield make
+        for one in made:
+            if (one.folder / "postmaster.pid").exists():
+                one.stop()
+
+
+@pytest.fixture(scope="session")
+def postgresql_server(new_postgresql: Callable[[], Postgresql]) -> Postgresql:
+    """One PostgreSQL, for the whole session."""
+    return new_postgresql()
+
+
+@pytest.fixture
+def postgresql_url(postgresql_server: Postgresql) -> Iterator[str]:
+    """URL of a fresh, empty database."""
+    from sqlalchemy import create_engine, make_url, text
+
+    name = f"test_{uuid4().hex}"
+    engine = create_engine(postgresql_server.url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    yield make_url(postgresql_server.url).set(database=name).render_as_string(hide_password=False)
+    with engine.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    engine.dispose()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _java_version() -> int:

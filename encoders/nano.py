@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import onnxruntime  # type: ignore[import-untyped]
+import onnxruntime
 from numpy.typing import NDArray
 
 from encoders.checks import check_pixels, check_sentences
 from encoders.interface import DIMENSION, Pixels, Vectors
-from encoders.nano_pixels import even, gaps_filled
+from encoders.nano_background import Background, read_background
+from encoders.nano_planes import reduced
 from encoders.nano_text import TextTower, session_options
 from schemas.errors import ReleaseMismatch, ReleaseNotFound
 
@@ -26,6 +27,10 @@ CHIPS_PER_RUN = 8
 
 FILES = ("s1.onnx", "s2.onnx", "text.onnx", "text_head.npz", "tokenizer.json")
 """What a release consists of, besides `release.json`, in the order of its hash."""
+
+
+BACKGROUND = "background.npz"
+"""What ordinary ground looks like to the release, beside its files; `training.background` writes it."""
 
 
 class Nano:
@@ -45,6 +50,7 @@ class Nano:
 
     def __init__(self, folder: Path = FOLDER, threads: int | None = None) -> None:
         self.release: str = verified_release(folder)
+        self._folder = folder
         options = session_options(threads)
         self._images = {
             sensor: onnxruntime.InferenceSession(
@@ -62,7 +68,6 @@ class Nano:
         An odd last row or column is not read. A chip of zeros is a valid, black chip.
         """
         present = check_pixels(pixels, sensor, present_bands)
-        pixels = even(pixels)
         out = np.empty((len(pixels), DIMENSION), np.float32)
         for start in range(0, len(pixels), CHIPS_PER_RUN):
             out[start : start + CHIPS_PER_RUN] = self._run(pixels[start : start + CHIPS_PER_RUN], sensor, present)
@@ -76,9 +81,22 @@ class Nano:
         vectors: Vectors = mapped / np.linalg.norm(mapped, axis=1, keepdims=True)
         return vectors
 
+    def background(self, sensor: str) -> Background | None:
+        """Vectors of ordinary simulated places on which nothing happened, and how they changed within weeks.
+
+        Args:
+            sensor: ``"s2"`` or ``"s1"``.
+
+        Returns:
+            float32 (places, 384), unit rows, and float32 (places, 384), later less earlier; ``None`` if the file is
+            not there or was made with another release.
+        """
+        return read_background(self._folder / BACKGROUND, self.release, sensor)
+
     def _run(self, pixels: Pixels, sensor: str, present: NDArray[np.bool_]) -> Vectors:
-        filled, valid = gaps_filled(pixels, present)
-        vectors: Vectors = self._images[sensor].run(None, {"pixels": filled, "valid": valid})[0]
+        planes = reduced(pixels, present, sensor)
+        inputs = {"means": planes.means, "spread": planes.spread, "valid": planes.valid}
+        vectors: Vectors = self._images[sensor].run(None, inputs)[0]
         return vectors
 
 

@@ -6,7 +6,7 @@ Stops before the shared space: the affine map into it is `encoders.nano`'s.
 from pathlib import Path
 
 import numpy as np
-import onnxruntime  # type: ignore[import-untyped]
+import onnxruntime
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 

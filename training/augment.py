@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from encoders.bands import BANDS_S2, SENTINEL_2
-from training.nano_model import FINE, Reduced
+from encoders.nano_planes import FINE
+from training.nano_model import Reduced
 
 SUBSETS: tuple[tuple[float, tuple[str, ...]], ...] = (
     (0.12, BANDS_S2),

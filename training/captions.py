@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from training.phrases import HELD_OUT, LABELS, REGIONS, SEASONS, TRAINED, UNRELATED
+from training.phrases import COMBINED, HELD_OUT, LABELS, REGIONS, SEASONS, TRAINED, UNRELATED
 
 TEMPLATES: tuple[str, ...] = (
     "{}",
@@ -41,14 +41,28 @@ class Caption:
     labels: tuple[int, ...]
 
 
+def phrases_of(label: str) -> list[str]:
+    """Phrases of a label that training sees: the listed ones, and pairs of words that are not held out."""
+    first, second = COMBINED[label]
+    pairs = [f"{a} {b}" for a in first for b in second]
+    unseen = {phrase for phrases in HELD_OUT.values() for phrase in phrases}
+    listed = {phrase for phrases in TRAINED.values() for phrase in phrases}
+    return list(TRAINED[label]) + [pair for pair in pairs if pair not in unseen | listed]
+
+
 def single_captions(held_out: bool = False) -> list[Caption]:
-    """Every phrase of every label as it stands.
+    """Every listed phrase of every label as it stands.
 
     Args:
         held_out: the validation phrases instead of the training ones.
     """
     lists = HELD_OUT if held_out else TRAINED
     return [Caption(phrase, (LABELS.index(label),)) for label, phrases in lists.items() for phrase in phrases]
+
+
+def combined_captions() -> list[Caption]:
+    """Every pair of words that is a phrase of a label."""
+    return [Caption(phrase, (i,)) for i, label in enumerate(LABELS) for phrase in phrases_of(label)]
 
 
 def unrelated_captions() -> list[Caption]:
@@ -70,8 +84,9 @@ def dressed_captions(count: int, random: np.random.Generator) -> list[Caption]:
         count: how many sentences.
         random: source of every draw.
     """
+    words = [phrases_of(label) for label in LABELS]
     labels = random.integers(0, len(LABELS), count)
-    return [Caption(_dressed(str(random.choice(TRAINED[LABELS[i]])), random), (int(i),)) for i in labels]
+    return [Caption(_dressed(str(random.choice(words[i])), random), (int(i),)) for i in labels]
 
 
 def mixed_captions(count: int, random: np.random.Generator) -> list[Caption]:
@@ -81,10 +96,10 @@ def mixed_captions(count: int, random: np.random.Generator) -> list[Caption]:
         count: how many sentences.
         random: source of every draw.
     """
-    captions = []
+    phrases, captions = [phrases_of(label) for label in LABELS], []
     for _ in range(count):
         pair = tuple(sorted(int(i) for i in random.choice(len(LABELS), 2, replace=False)))
-        words = [str(random.choice(TRAINED[LABELS[i]])) for i in pair]
+        words = [str(random.choice(phrases[i])) for i in pair]
         random.shuffle(words)
         joined = str(random.choice((" and ", ". ", ", ", " next to ", " with "))).join(words)
         captions.append(Caption(_dressed(joined, random), pair))
@@ -101,7 +116,13 @@ def training_bank(seed: int, dressed: int = 1500, mixed: int = 500) -> list[Capt
     """
     random = np.random.default_rng(seed)
     drawn = dressed_captions(dressed, random) + mixed_captions(mixed, random)
-    return list({c.text: c for c in single_captions() + unrelated_captions() + drawn}.values())
+    return list({c.text: c for c in combined_captions() + unrelated_captions() + drawn}.values())
+
+
+def asked_labels(captions: Iterable[Caption]) -> NDArray[np.float32]:
+    """float32, (m, 12): 1 for the labels that each sentence asks for."""
+    identity = np.eye(len(LABELS), dtype=np.float32)
+    return np.stack([identity[list(c.labels)].sum(axis=0) for c in captions])
 
 
 def targets(captions: Iterable[Caption], presence: NDArray[np.float32]) -> NDArray[np.float32]:

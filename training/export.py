@@ -15,27 +15,30 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from encoders.bands import BANDS
-from encoders.nano_pixels import gaps_filled
+from encoders.nano_planes import reduced
 from schemas.errors import ReleaseMismatch
-from training.nano_model import NanoImage, NanoModel, reduce_chips
+from training.nano_model import NanoImage, NanoModel, Reduced
 from training.phrases import LABELS
 
 TOLERANCE = 2e-3
 """Largest difference of an embedding's component that half-precision weights may cause."""
 
+INPUTS = ("means", "spread", "valid")
+"""Names of an image graph's inputs: the fields of `encoders.nano_planes.Planes`."""
+
 FILES = ("s1.onnx", "s2.onnx", "text.onnx", "text_head.npz", "tokenizer.json")
 """What a release consists of, besides `release.json`."""
 
 
-class _FromPixels(nn.Module):
-    """An image encoder with the reduction to 20 m in front."""
+class _FromPlanes(nn.Module):
+    """An image encoder with plain tensors at its door."""
 
     def __init__(self, encoder: NanoImage) -> None:
         super().__init__()
         self.encoder = encoder
 
-    def forward(self, pixels: Tensor, valid: Tensor) -> Tensor:
-        vectors: Tensor = self.encoder(reduce_chips(pixels, valid, self.encoder.fine, self.encoder.radar))
+    def forward(self, means: Tensor, spread: Tensor, valid: Tensor) -> Tensor:
+        vectors: Tensor = self.encoder(Reduced(means, spread, valid))
         return vectors
 
 
@@ -52,15 +55,14 @@ def _halved(model: onnx.ModelProto) -> None:
         model.graph.node.insert(0, widen)
 
 
-def _probe(sensor: str) -> tuple[Tensor, Tensor]:
+def _probe(sensor: str) -> dict[str, Tensor]:
     """Chips that meet every branch: noise, no data, absent bands."""
-    random = torch.Generator().manual_seed(5)
-    pixels = torch.rand(6, len(BANDS[sensor]), 120, 120, generator=random) ** 2 * 0.5
-    pixels[1, :, :50] = float("nan")
-    pixels[2, 0, ::3] = float("nan")
-    filled, valid = gaps_filled(pixels.numpy(), np.ones(len(BANDS[sensor]), np.bool_))
-    valid[3:, -1] = 0
-    return torch.from_numpy(filled), torch.from_numpy(valid)
+    pixels = np.random.default_rng(5).uniform(0, 0.7, (6, len(BANDS[sensor]), 120, 120)).astype(np.float32) ** 2
+    pixels[1, :, :50] = np.nan
+    pixels[2, 0, ::3] = np.nan
+    planes = reduced(pixels, np.ones(len(BANDS[sensor]), np.bool_), sensor)
+    planes.valid[3:, -1], planes.means[3:, -1] = 0, 0
+    return {name: torch.from_numpy(getattr(planes, name)) for name in INPUTS}
 
 
 def export_images(model: NanoModel, sensor: str, path: Path) -> float:
@@ -72,18 +74,17 @@ def export_images(model: NanoModel, sensor: str, path: Path) -> float:
     Raises:
         ReleaseMismatch: the file computes something else.
     """
-    network = _FromPixels(model.images[sensor]).eval()  # type: ignore[arg-type]
-    pixels, valid = _probe(sensor)
-    count, half_h, half_w = (torch.export.Dim(name, min=1 if name == "n" else 8) for name in ("n", "half_h", "half_w"))
-    axes = ({0: count, 2: 2 * half_h, 3: 2 * half_w}, {0: count, 2: half_h, 3: half_w})
+    network = _FromPlanes(model.images[sensor]).eval()  # type: ignore[arg-type]
+    chips = _probe(sensor)
+    axes = {0: torch.export.Dim("n"), 2: torch.export.Dim("h", min=8), 3: torch.export.Dim("w", min=8)}
     program = torch.onnx.export(
         network,
-        (pixels, valid),
+        tuple(chips.values()),
         dynamo=True,
         opset_version=20,
-        input_names=["pixels", "valid"],
+        input_names=INPUTS,
         output_names=["vectors"],
-        dynamic_shapes=axes,
+        dynamic_shapes=(axes,) * len(INPUTS),
         verbose=False,
     )
     if program is None:
@@ -92,9 +93,9 @@ def export_images(model: NanoModel, sensor: str, path: Path) -> float:
     _halved(proto)
     onnx.save(proto, path)
     with torch.no_grad():
-        wanted = network(pixels, valid).numpy()
+        wanted = network(**chips).numpy()
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    got = session.run(None, {"pixels": pixels.numpy(), "valid": valid.numpy()})[0]
+    got = session.run(None, {name: plane.numpy() for name, plane in chips.items()})[0]
     difference = float(np.abs(got - wanted).max())
     if not difference < TOLERANCE:
         raise ReleaseMismatch(f"{path.name} differs from torch by {difference:.2g}: more than {TOLERANCE:.2g}")

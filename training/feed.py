@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import rasterio  # type: ignore[import-untyped]
+import rasterio
 from numpy.typing import NDArray
-from pyarrow import parquet  # type: ignore[import-untyped]
-from rasterio.enums import Resampling  # type: ignore[import-untyped]
+from pyarrow import parquet
+from rasterio.enums import Resampling
 
 from encoders.bands import BANDS
 
@@ -98,7 +98,8 @@ def read_feed(folder: Path) -> Iterator[LabelledChip]:
     """
     rows = parquet.read_table(folder / "labels.parquet").to_pylist()
     rows.sort(key=lambda row: row["item_id"])
-    last, pixels, present = "", np.zeros((0, 0, 0), np.float32), ()
+    last, pixels = "", np.zeros((0, 0, 0), np.float32)
+    present: tuple[str, ...] = ()
     for row in rows:
         sensor = "s1" if row["collection"].startswith("sentinel-1") else "s2"
         if row["item_id"] != last:

@@ -31,6 +31,21 @@ def label_weights(fractions: Tensor) -> Tensor:
     return weights
 
 
+def kinship(asked: Tensor) -> tuple[Tensor, Tensor]:
+    """How much each two sentences ask for the same, and whether the pair says anything.
+
+    Args:
+        asked: float32, (m, 12), 1 for the labels that a sentence asks for; all 0 for unrelated ones.
+
+    Returns:
+        Shared labels over all labels of the two, (m, m), and 0 for pairs of unrelated sentences, else 1, (m, m).
+    """
+    shared, sizes = asked @ asked.T, asked.sum(dim=1)
+    union = (sizes[:, None] + sizes[None] - shared).clamp(min=1)
+    unrelated = (sizes == 0).to(asked.dtype)
+    return shared / union, 1 - unrelated[:, None] * unrelated[None]
+
+
 def sigmoid_loss(cosines: Tensor, targets: Tensor, weights: Tensor, log_scale: Tensor, bias: Tensor) -> Tensor:
     """Every chip against every sentence, each pair judged by itself, so equal captions are never negatives.
 

@@ -114,7 +114,7 @@ def layer(weights: Weights, index: int, x: Tensor, mask: Tensor, watch: Watch | 
         return functional.linear(value, weights[f"{root}.{name}.weight"], weights[f"{root}.{name}.bias"])
 
     query, key, value = (
-        linear(f"attention.self.{part}", x).unflatten(-1, (HEADS, -1)).transpose(1, 2)
+        linear(f"attention.self.{part}", x).reshape(*x.shape[:2], HEADS, -1).transpose(1, 2)
         for part in ("query", "key", "value")
     )
     mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None, None, :])

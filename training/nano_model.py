@@ -1,4 +1,4 @@
-"""In: chips at 10 m. Out: unit vectors of the shared space, and the reduced form that training caches.
+"""In: chips at 20 m, MiniLM's sentence vectors. Out: unit vectors of the shared space.
 
 Stops at tensors: sentences are `text_tower`'s, files are `export`'s. Everything here survives export to ONNX.
 """
@@ -9,62 +9,25 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from encoders.bands import BANDS_S1, BANDS_S2
+from encoders.nano_planes import FINE
 
 DIMENSION = 384
 """Length of an embedding."""
 
-FINE: dict[str, tuple[int, ...]] = {
-    "s2": tuple(BANDS_S2.index(name) for name in ("B02", "B03", "B04", "B08")),
-    "s1": tuple(range(len(BANDS_S1))),
-}
-"""Planes with detail at 10 m, whose texture inside each 20 m pixel is kept."""
-
-BRIGHTEST = 1.5
-"""Reflectance above which is cut: clouds and snow at low sun."""
-
-FAINTEST_POWER = 1e-4
-"""Linear power below which is cut, -40 dB: under the noise of any Sentinel-1 product."""
-
-STRONGEST_POWER = 10.0
-"""Linear power above which is cut, +10 dB: corner reflectors."""
-
 
 @dataclass(frozen=True, slots=True)
 class Reduced:
-    """Chips at 20 m.
+    """`encoders.nano_planes.Planes` as tensors.
 
     Attributes:
-        means: float32, (n, bands, h/2, w/2), reflectance, or decibel for radar; 0 where nothing is valid.
-        spread: float32, (n, fine, h/2, w/2), standard deviation inside the pixel, over its mean for radar.
-        valid: float32, (n, bands, h/2, w/2), share of valid 10 m pixels; 0 for absent bands.
+        means: float32, (n, bands, h, w), reflectance, or decibel for radar; 0 where nothing is valid.
+        spread: float32, (n, fine, h, w), texture inside the pixel.
+        valid: float32, (n, bands, h, w), share of valid 10 m pixels; 0 for absent bands.
     """
 
     means: Tensor
     spread: Tensor
     valid: Tensor
-
-
-def reduce_chips(filled: Tensor, valid: Tensor, fine: tuple[int, ...], radar: bool) -> Reduced:
-    """Average 2 x 2 pixels, leaving out what is not valid.
-
-    Args:
-        filled: float32, (n, bands, h, w), reflectance or linear power, 0 where nothing was measured; h, w even.
-        valid: float32, (n, bands, h / 2, w / 2), share of the four pixels that were measured; 0 for absent bands.
-        fine: planes whose spread inside a pixel is kept.
-        radar: linear power instead of reflectance.
-    """
-    there = (valid > 0).to(filled.dtype)
-    share = there / valid.clamp(min=0.25)
-    means = functional.avg_pool2d(filled, 2) * share
-    few = filled[:, list(fine)]
-    squares = functional.avg_pool2d(few * few, 2) * share[:, list(fine)]
-    spread = (squares - means[:, list(fine)] ** 2).clamp(min=0.0).sqrt()
-    if radar:
-        spread = (spread / means.clamp(min=FAINTEST_POWER)).clamp(max=3.0)
-        means = 10 * torch.log10(means.clamp(FAINTEST_POWER, STRONGEST_POWER)) * there
-        return Reduced(means, spread, valid)
-    return Reduced(means.clamp(0.0, BRIGHTEST), spread.clamp(max=BRIGHTEST), valid)
 
 
 class Pixelwise(nn.Module):
@@ -131,10 +94,9 @@ class NanoImage(nn.Module):
     def __init__(self, sensor: str, widths: tuple[int, int, int] = (32, 80, 160), hidden: int = 256) -> None:
         super().__init__()
         self.radar = sensor == "s1"
-        self.fine = FINE[sensor]
         bands = 2 if self.radar else 13
         fine, middle, coarse = widths
-        self.pixelwise = Pixelwise((bands + 1 if self.radar else 2 * bands) + bands + len(self.fine), fine)
+        self.pixelwise = Pixelwise((bands + 1 if self.radar else 2 * bands) + bands + len(FINE[sensor]), fine)
         self.middle = nn.Sequential(Mixing(2 * fine, middle), Around(middle))
         self.coarse = nn.Sequential(Mixing(2 * middle, coarse), Around(coarse), Around(coarse))
         pooled = fine + 2 * middle + 2 * coarse
@@ -190,3 +152,5 @@ class NanoModel(nn.Module):
         self.text = TextHead(text_mean)
         self.log_scale = nn.Parameter(torch.tensor(2.3))
         self.bias = nn.Parameter(torch.tensor(-3.0))
+        self.text_log_scale = nn.Parameter(torch.tensor(2.3))
+        self.text_bias = nn.Parameter(torch.tensor(-4.0))

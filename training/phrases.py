@@ -81,6 +81,52 @@ TRAINED: dict[str, tuple[str, ...]] = {
 }
 """Phrases per label that training sees; the label's own name is among them."""
 
+COMBINED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "Water": (_split("calm, deep, open, permanent, blue, clear"), _split("lake, water, river, reservoir, sea, bay")),
+    "Trees": (
+        _split("dense, green, healthy, unburnt, tall, coniferous, deciduous"),
+        _split("forest, woodland, trees, pines, plantation, canopy"),
+    ),
+    "Grass": (_split("green, dry, grazed, natural, open, short"), _split("grassland, meadow, pasture, grass, prairie")),
+    "Flooded Vegetation": (
+        _split("wet, swampy, marshy, boggy, reedy"),
+        _split("wetland, marsh, swamp, mangrove forest, reed bed"),
+    ),
+    "Crops": (
+        _split("harvested, ploughed, irrigated, ripe, green, dry, cultivated, fallow"),
+        _split("fields, cropland, farmland, wheat, maize, arable land"),
+    ),
+    "Shrub and Scrub": (
+        _split("dry, sparse, dense, low, thorny, open"),
+        _split("shrubland, scrub, bushes, shrubs, heath, chaparral"),
+    ),
+    "Built": (
+        _split("dense, large, small, intact, modern, industrial"),
+        _split("city, town, village, buildings, housing, suburb, factory area"),
+    ),
+    "Bare": (
+        _split("dry, rocky, sandy, stony, barren, bare, eroded"),
+        _split("ground, soil, desert, land, hills, slope, plain"),
+    ),
+    "Snow and Ice": (
+        _split("fresh, deep, melting, permanent, white, winter"),
+        _split("snow, snow cover, ice, snowfields, glacier"),
+    ),
+    "Flooded Area": (
+        _split("flooded, inundated, submerged, waterlogged, swamped, drowned"),
+        _split("farmland, village, streets, land, area, town, crops, roads, plain, houses, pasture"),
+    ),
+    "Earthquake Damage": (
+        _split("collapsed, destroyed, damaged, ruined, wrecked, shattered"),
+        _split("buildings, houses, town, city, homes, structures, apartment blocks"),
+    ),
+    "Burned Area": (
+        _split("burned, burnt, scorched, charred, blackened, fire-damaged"),
+        _split("forest, woodland, hillside, land, vegetation, shrubs, trees, grassland, area, ground, scar, slope"),
+    ),
+}
+"""First and second words per label; every pair that is not held out is a phrase that training sees."""
+
 HELD_OUT: dict[str, tuple[str, ...]] = {
     "Water": _split("blue lake, wide river, body of water, sea water"),
     "Trees": _split("wooded area, pine trees, jungle, forest canopy"),
@@ -112,3 +158,24 @@ REGIONS: tuple[str, ...] = _split("""
     in India, in Pakistan, in Bangladesh, in Japan, in Canada, in Turkey, in Chile, in Indonesia, in Nigeria,
     in the mountains, near the coast, in the valley, in the hills""")
 """Place words that may follow any phrase without changing what it asks for."""
+
+VOCABULARY: tuple[str, ...] = _split("""
+    deforestation, logging, clear-cut, landslide, mudslide, debris flow, lahar, avalanche, volcano, lava, eruption,
+    ash plume, tsunami, storm surge, hurricane, cyclone, typhoon, tornado, hail, drought, desertification, erosion,
+    glacial outburst, permafrost thaw, heatwave, frost, oil spill, algal bloom, eutrophication, sediment plume,
+    pollution, tailings, mine, open-pit mining, excavation, dredging, levee, dyke, embankment, breach, spillway,
+    drainage, irrigation canal, aquaculture, fish ponds, shrimp farm, rice paddies, sugarcane, soybeans, cotton,
+    sunflowers, potatoes, sugar beet, alfalfa, pasture, livestock, cattle, poaching, greenhouse, polytunnels,
+    solar panels, wind turbines, power line, pipeline, refinery, container port, shipyard, ships, vessels, runway,
+    railway, motorway, highway, bridge, tunnel, stadium, quarry, landfill, refugee camp, tents, slum, informal
+    settlement, airstrip, military vehicles, trenches, crater, shelling, explosion, warehouse fire, smoke, smouldering,
+    peat fire, stubble burning, slash and burn, firebreak, regrowth, reforestation, afforestation, bark beetle,
+    dieback, defoliation, windthrow, storm damage, uprooted trees, eucalyptus, juniper, larch, birch, poplar, acacia,
+    palm oil, rubber plantation, cocoa, coffee, tea, vineyards, olive groves, almond orchards, citrus, banana,
+    mangroves, seagrass, coral reef, kelp, tidal flat, mudflat, sandbank, dune, spit, barrier island, delta, oxbow,
+    meander, floodplain, riparian, wadi, playa, salt pan, oasis, sabkha, badlands, escarpment, moraine, fjord, crevasse,
+    iceberg, sea ice, meltwater, snowmelt, slush, firn, tundra, taiga, steppe, savannah, chaparral, fynbos, cerrado,
+    pampas, moorland, heather, bracken, gorse, broom, sagebrush, tussock, lichen, moss, backscatter, speckle, layover,
+    shadow, reflectance, infrared, spectral, multispectral, radar, polarisation, coherence, Sentinel, Copernicus,
+    satellite, burnt scar severity, inundated, submerged, waterlogged, rubble, aftershock, epicentre, liquefaction""")
+"""Words of the field whose word pieces stay in the text tower's vocabulary, though no chip shows most of them."""

@@ -1,6 +1,6 @@
 """In: a sensor, a seed and a count. Out: simulated chips reduced to 20 m, cached on disk as float16.
 
-Stops at storage: augmentation is in `augment`, the meaning of the channels in `nano_model`.
+Stops at storage: augmentation is in `augment`, the reduction itself is `encoders.nano_planes`'s.
 """
 
 from dataclasses import dataclass
@@ -8,18 +8,24 @@ from pathlib import Path
 
 import numpy as np
 import structlog
-import torch
 from numpy.typing import NDArray
 
 from encoders.bands import BANDS
-from encoders.nano_pixels import gaps_filled
-from simulation.chips import Sensor, make_chips
+from encoders.nano_planes import reduced
+from simulation.chips import Attributes, Sensor, make_chips
 from simulation.labels import LABELS as SIMULATED_LABELS
-from training.nano_model import FINE, reduce_chips
 from training.phrases import LABELS
 
 CHUNK = 250
 """Chips simulated at a time: 190 MB of float32 pixels."""
+
+FADING_DAYS = 250.0
+"""After so many days a burn shows 1/e of its first strength: char fades within a year or two.
+
+Source: Pereira et al. 1999, persistence of the char signal (as in `simulation.disturbance`)."""
+
+SEVERITY = {"low": 0.5, "moderate": 0.9, "high": 1.0}
+"""How plainly a fresh burn shows, by the simulator's words."""
 
 _log = structlog.get_logger()
 
@@ -35,6 +41,7 @@ class Pool:
         valid: float16, (n, 1, 60, 60), share of valid 10 m pixels.
         fractions: float32, (n, 12), share of the visible chip per label.
         unsure: bool, (n, 12), labels that are neither present nor absent.
+        clearness: float32, (n, 12), 0-1, how plainly a label shows; below 1 for slight and for old burns.
     """
 
     sensor: Sensor
@@ -43,25 +50,38 @@ class Pool:
     valid: NDArray[np.float16]
     fractions: NDArray[np.float32]
     unsure: NDArray[np.bool_]
+    clearness: NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.means)
 
 
+def clearness(attributes: Attributes) -> NDArray[np.float32]:
+    """How plainly each label of a chip shows, (12,), 0-1.
+
+    What a slight or an old burn looks like, dry scrub on dark soil looks like as well: one image cannot tell, and who
+    watches for fires asks for fresh ones. Its presence is graded accordingly.
+    """
+    clear = np.ones(len(LABELS), np.float32)
+    if attributes.get("event") == "burn":
+        strength = SEVERITY[str(attributes["severity"])]
+        clear[LABELS.index("Burned Area")] = strength * np.exp(-float(attributes["age_days"]) / FADING_DAYS)
+    return clear
+
+
 def _chunk(sensor: Sensor, count: int, seed: int, biomes: tuple[str, ...] | None) -> dict[str, NDArray[np.generic]]:
     """Simulate and reduce some chips."""
     chips = make_chips(count, seed=seed, sensor=sensor, biomes=biomes)
-    filled, valid = gaps_filled(chips.pixels, np.ones(len(BANDS[sensor]), np.bool_))
-    with torch.no_grad():
-        reduced = reduce_chips(torch.from_numpy(filled), torch.from_numpy(valid), FINE[sensor], sensor == "s1")
+    planes = reduced(chips.pixels, np.ones(len(BANDS[sensor]), np.bool_), sensor)
     unsure = np.array([[name in names for name in LABELS] for names in chips.ambiguous], dtype=np.bool_)
     order = [SIMULATED_LABELS.index(name) for name in LABELS]
     return {
-        "means": reduced.means.half().numpy(),
-        "spread": reduced.spread.half().numpy(),
-        "valid": reduced.valid.amax(dim=1, keepdim=True).half().numpy(),
+        "means": planes.means.astype(np.float16),
+        "spread": planes.spread.astype(np.float16),
+        "valid": planes.valid.max(axis=1, keepdims=True).astype(np.float16),
         "fractions": chips.fractions[:, order],
         "unsure": unsure,
+        "clearness": np.stack([clearness(words) for words in chips.attributes]),
     }
 
 
@@ -82,7 +102,7 @@ def simulate_pool(folder: Path, sensor: Sensor, count: int, seed: int, biomes: t
         path = folder / f"{sensor}-{tag}-{seed}-{number}.npz"
         if not path.exists():
             part = path.with_suffix(".part.npz")
-            np.savez(part, **_chunk(sensor, CHUNK, seed * 100_000 + number, biomes))
+            np.savez(part, allow_pickle=False, **_chunk(sensor, CHUNK, seed * 100_000 + number, biomes))
             part.rename(path)
             _log.info("chips simulated", sensor=sensor, chips=(number + 1) * CHUNK, of=count)
         with np.load(path) as arrays:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 
@@ -26,14 +27,16 @@ class _Graph:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
 
-    def constant(self, value: np.ndarray) -> str:  # type: ignore[type-arg]
+    def constant(self, value: NDArray[np.generic]) -> str:
         name = f"c{len(self.constants)}"
         self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
         return name
 
-    def add(self, operator: str, *inputs: str, domain: str = "", **attributes: object) -> str:
+    def add(self, operator: str, *inputs: str, domain: str = "", **attributes: int | float | list[int]) -> str:
         name = f"n{len(self.nodes)}"
-        self.nodes.append(helper.make_node(operator, list(inputs), [name], name=name, domain=domain, **attributes))
+        node = helper.make_node(operator, list(inputs), [name], name=name, domain=domain)
+        node.attribute.extend(helper.make_attribute(key, value) for key, value in attributes.items())
+        self.nodes.append(node)
         return name
 
     def linear(self, x: str, packed: Packed, bias: Tensor) -> str:
@@ -88,7 +91,7 @@ def _layer(graph: _Graph, weights: Weights, packed: dict[str, Packed], index: in
     query = _heads(graph, linear("attention.self.query", x), [0, 2, 1, 3])
     key = _heads(graph, linear("attention.self.key", x), [0, 2, 3, 1])
     value = _heads(graph, linear("attention.self.value", x), [0, 2, 1, 3])
-    scale = graph.constant(np.float32((WIDTH // HEADS) ** -0.5))
+    scale = graph.constant(np.array((WIDTH // HEADS) ** -0.5, np.float32))
     logits = graph.add("Add", graph.add("Mul", graph.add("MatMul", query, key), scale), hidden)
     mixed = graph.add("MatMul", graph.add("Softmax", logits, axis=-1), value)
     mixed = graph.add("Transpose", mixed, perm=[0, 2, 1, 3])
@@ -121,8 +124,8 @@ def write_graph(path: Path, weights: Weights, packed: dict[str, Packed]) -> None
     graph = _Graph()
     mask = graph.add("Cast", "attention_mask", to=TensorProto.FLOAT)
     wide = graph.add("Unsqueeze", mask, graph.constant(np.array([1, 2])))
-    absent = graph.add("Sub", graph.constant(np.float32(1)), wide)
-    hidden = graph.add("Mul", absent, graph.constant(np.float32(-1e9)))
+    absent = graph.add("Sub", graph.constant(np.array(1, np.float32)), wide)
+    hidden = graph.add("Mul", absent, graph.constant(np.array(-1e9, np.float32)))
     x = _embedded(graph, weights, packed["words"])
     for index in range(LAYERS):
         x = _layer(graph, weights, packed, index, x, hidden)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -11,9 +12,10 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
@@ -297,3 +299,103 @@ def new_echo(tmp_path: Path) -> Iterator[Callable[..., Echo]]:
     yield make
     for echo in made:
         echo.stop()
+
+
+@dataclass
+class Feed:
+    """A running STAC server of the feed of real scenes.
+
+    Attributes:
+        port: Of the API; assets and control are on the next one.
+    """
+
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/"
+
+    def release(self, until: str) -> None:
+        body = json.dumps({"until": until}).encode()
+        ask = urllib.request.Request(f"http://127.0.0.1:{self.port + 1}/control", body, method="POST")
+        with urllib.request.urlopen(ask, timeout=120) as answer:
+            answer.read()
+
+
+NewFeed = Callable[..., AbstractContextManager[Feed]]
+
+
+@pytest.fixture(scope="session")
+def new_feed(shared: Path) -> NewFeed:
+    """Starts a third-party STAC server of the feed: `with new_feed("geoparquet", "--nasty") as feed`."""
+    feed = shared / "feed"
+    if not (feed / "serve.py").is_file():
+        pytest.skip(f"needs the feed of real pixels ({feed} is absent)")
+
+    @contextmanager
+    def start(backend: str, *options: str) -> Iterator[Feed]:
+        if backend == "pgstac" and not _has_postgis():
+            pytest.skip("needs PostgreSQL with PostGIS (Debian: apt-get install postgresql-15-postgis-3)")
+        port = _free_ports()
+        command = [_python(backend, feed), feed / "serve.py", "--port", port, "--backend", backend, *options]
+        process = subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        try:
+            _wait(process, port + 1)
+            yield Feed(port)
+        finally:
+            process.terminate()
+            process.communicate(timeout=60)
+
+    return start
+
+
+def _has_postgis() -> bool:
+    return bool(list(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))) and bool(
+        list(Path("/usr/share/postgresql").glob("*/extension/postgis.control"))
+    )
+
+
+def _python(backend: str, feed: Path) -> Path:
+    """An interpreter that has the server's packages."""
+    variable = "TOCSIN_TEST_FEED_PYTHON" if backend == "geoparquet" else "TOCSIN_TEST_PGSTAC_PYTHON"
+    if variable in os.environ:
+        return Path(os.environ[variable])
+    folder = ROOT / f".venv-feed-{backend}"
+    ready = folder / "ready"
+    if not ready.exists():
+        pip = [folder / "bin/pip", "install", "-q", "-r", feed / f"requirements-{backend}.txt"]
+        try:
+            subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True, timeout=120)
+            (folder / ".gitignore").write_text("*\n")
+            subprocess.run([str(part) for part in pip], check=True, capture_output=True, timeout=280)
+        except (subprocess.SubprocessError, OSError) as error:
+            pytest.skip(f"the packages of the {backend} server cannot be installed ({error}); set {variable}")
+        ready.touch()
+    return folder / "bin/python"
+
+
+def _free_ports() -> int:
+    """A port whose neighbour is free as well."""
+    for _ in range(50):
+        with socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", 0))
+            port: int = first.getsockname()[1]
+            try:
+                second.bind(("127.0.0.1", port + 1))
+            except (OSError, OverflowError):
+                continue
+            return port
+    raise OSError("no two neighbouring ports are free")
+
+
+def _wait(process: subprocess.Popen[bytes], control_port: int) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise AssertionError("the feed's server ended at start; run it by hand to see why")
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{control_port}/control", timeout=2).read()
+            return
+        except OSError:
+            time.sleep(0.2)
+    raise AssertionError("the feed's server did not start in two minutes")

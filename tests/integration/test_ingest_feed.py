@@ -8,17 +8,13 @@ pgstac needs PostgreSQL with PostGIS as well, and is in the slow ring.
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 from sqlalchemy import Engine, select
@@ -34,7 +30,6 @@ from schemas.publisher import Record
 from schemas.tables import AcquisitionRow, CoverageRow, CursorRow, DeadLetterRow
 from schemas.topics import ACQUISITIONS, BACKFILL
 
-ROOT = Path(__file__).parent.parent.parent
 COLLECTIONS = ["sentinel-2-c1-l2a", "sentinel-1-rtc", "sentinel-2-l1c"]
 LONG_AGO = datetime(2015, 1, 1, tzinfo=UTC)
 STAGES = ("2018-01-01T00:00:00Z", "2019-01-01T00:00:00Z", "2025-03-09T11:30:00Z", "2100-01-01T00:00:00Z")
@@ -54,21 +49,12 @@ class FakeKafka:
         return [Acquisition.from_bytes(record.value) for record in self.records if "dlq" not in record.topic]
 
 
-@dataclass
-class Server:
-    """A STAC server of the feed."""
+class Feed(Protocol):
+    """A STAC server of the feed (`conftest.Feed`)."""
 
-    port: int
+    url: str
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/"
-
-    def release(self, until: str) -> None:
-        body = json.dumps({"until": until}).encode()
-        ask = urllib.request.Request(f"http://127.0.0.1:{self.port + 1}/control", body, method="POST")
-        with urllib.request.urlopen(ask, timeout=120) as answer:
-            answer.read()
+    def release(self, until: str) -> None: ...
 
 
 @dataclass
@@ -87,27 +73,13 @@ class Story:
 
 
 @pytest.fixture(scope="module", params=["geoparquet", pytest.param("pgstac", marks=pytest.mark.slow)])
-def server(request: pytest.FixtureRequest, shared: Path) -> Iterator[Server]:
-    feed = shared / "feed"
-    if not (feed / "serve.py").is_file():
-        pytest.skip(f"needs the feed of real pixels ({feed} is absent)")
-    backend: str = request.param
-    if backend == "pgstac" and not _has_postgis():
-        pytest.skip("needs PostgreSQL with PostGIS (Debian: apt-get install postgresql-15-postgis-3)")
-    python = _python(backend, feed)
-    port = _free_ports()
-    command = [python, feed / "serve.py", "--port", port, "--backend", backend, "--nasty", "--hold", "--keep-times"]
-    process = subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    try:
-        _wait(process, port + 1)
-        yield Server(port)
-    finally:
-        process.terminate()
-        process.communicate(timeout=60)
+def server(request: pytest.FixtureRequest, new_feed: Callable[..., AbstractContextManager[Feed]]) -> Iterator[Feed]:
+    with new_feed(request.param, "--nasty", "--hold", "--keep-times") as feed:
+        yield feed
 
 
 @pytest.fixture(scope="module")
-def story(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+def story(server: Feed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     with _database(tmp_path_factory.mktemp("story")) as engine:
         add_source(engine, "feed", server.url, collections=COLLECTIONS, since=LONG_AGO)
         kafka, reports, after = FakeKafka(), [poll_source(engine, "feed", settings=IngestSettings())], []
@@ -228,7 +200,7 @@ def test_scenes_of_one_product_and_time_are_not_confused(story: Story) -> None:
     assert {key for key, count in keys.items() if count > 1} == twins
 
 
-def test_incomplete_forever_fails_when_its_time_is_over(server: Server, story: Story, tmp_path: Path) -> None:
+def test_incomplete_forever_fails_when_its_time_is_over(server: Feed, story: Story, tmp_path: Path) -> None:
     with _database(tmp_path) as engine:
         box = to_geojson(read_bbox([-118.3, 34.4, -118.2, 34.5]))
         since = datetime(2025, 3, 9, 10, 30, tzinfo=UTC)  # its complete twin of the morning is not seen
@@ -242,7 +214,7 @@ def test_incomplete_forever_fails_when_its_time_is_over(server: Server, story: S
         assert coverage == []  # the scene itself was seen, through PARTIAL
 
 
-def test_area_across_the_antimeridian(server: Server, story: Story, tmp_path: Path) -> None:
+def test_area_across_the_antimeridian(server: Feed, story: Story, tmp_path: Path) -> None:
     with _database(tmp_path) as engine:
         box = to_geojson(read_bbox([179.5, 50, -179.5, 52]))
         add_source(engine, "feed", server.url, collections=COLLECTIONS, since=LONG_AGO, area=box)
@@ -252,7 +224,7 @@ def test_area_across_the_antimeridian(server: Server, story: Story, tmp_path: Pa
         assert [one.item_id for one in kafka.acquisitions()] == ["S2_SATCLIP_322265_L2A_ANTIMERIDIAN"]
 
 
-def test_backfill_of_a_year(server: Server, story: Story, tmp_path: Path) -> None:
+def test_backfill_of_a_year(server: Feed, story: Story, tmp_path: Path) -> None:
     with _database(tmp_path) as engine:
         add_source(engine, "feed", server.url, collections=COLLECTIONS)
         kafka = FakeKafka()
@@ -284,55 +256,3 @@ class _database:  # noqa: N801  (a context manager, used as one)
 def _rows(engine: Engine) -> list[AcquisitionRow]:
     with reading(engine) as session:
         return list(session.scalars(select(AcquisitionRow).order_by(AcquisitionRow.processed_at)))
-
-
-def _has_postgis() -> bool:
-    return bool(list(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))) and bool(
-        list(Path("/usr/share/postgresql").glob("*/extension/postgis.control"))
-    )
-
-
-def _python(backend: str, feed: Path) -> Path:
-    """An interpreter that has the server's packages."""
-    variable = "TOCSIN_TEST_FEED_PYTHON" if backend == "geoparquet" else "TOCSIN_TEST_PGSTAC_PYTHON"
-    if variable in os.environ:
-        return Path(os.environ[variable])
-    folder = ROOT / f".venv-feed-{backend}"
-    ready = folder / "ready"
-    if not ready.exists():
-        pip = [folder / "bin/pip", "install", "-q", "-r", feed / f"requirements-{backend}.txt"]
-        try:
-            subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True, timeout=120)
-            (folder / ".gitignore").write_text("*\n")
-            subprocess.run([str(part) for part in pip], check=True, capture_output=True, timeout=280)
-        except (subprocess.SubprocessError, OSError) as error:
-            pytest.skip(f"the packages of the {backend} server cannot be installed ({error}); set {variable}")
-        ready.touch()
-    return folder / "bin/python"
-
-
-def _free_ports() -> int:
-    """A port whose neighbour is free as well."""
-    for _ in range(50):
-        with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port: int = first.getsockname()[1]
-            try:
-                second.bind(("127.0.0.1", port + 1))
-            except (OSError, OverflowError):
-                continue
-            return port
-    raise OSError("no two neighbouring ports are free")
-
-
-def _wait(process: subprocess.Popen[bytes], control_port: int) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise AssertionError("the feed's server ended at start; run it by hand to see why")
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{control_port}/control", timeout=2).read()
-            return
-        except OSError:
-            time.sleep(0.2)
-    raise AssertionError("the feed's server did not start in two minutes")

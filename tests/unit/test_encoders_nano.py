@@ -12,8 +12,8 @@ import pytest
 from encoders import load
 from encoders.bands import BANDS_S2
 from encoders.interface import Encoder
-from encoders.nano import FILES, FOLDER, Nano, load_nano
-from encoders.nano_pixels import gaps_filled
+from encoders.nano import BACKGROUND, FILES, FOLDER, Nano, load_nano
+from encoders.nano_background import read_background, write_background
 from schemas.errors import Rejected, ReleaseMismatch, ReleaseNotFound
 from simulation.chips import make_chips
 
@@ -40,7 +40,7 @@ def test_load_opens_it_by_name(nano: Nano) -> None:
 
 
 def test_release_fits_the_repository() -> None:
-    assert sum((FOLDER / name).stat().st_size for name in FILES) < 12_000_000
+    assert sum((FOLDER / name).stat().st_size for name in (*FILES, BACKGROUND, "release.json")) < 12_000_000
 
 
 @pytest.mark.parametrize(("sensor", "bands"), [("s2", 13), ("s1", 2)])
@@ -154,6 +154,7 @@ def test_another_alphabet_is_unknown_words_not_a_crash(nano: Nano, sentence: str
     ("sentence", "label"),
     [
         ("charred forest", "burned area"),
+        ("inundated fields", "flooded area"),
         ("buildings reduced to rubble", "earthquake damage"),
         ("snowy landscape", "snow and ice"),
         ("wooded area", "trees"),
@@ -184,6 +185,34 @@ def test_flooded_radar_chips_come_before_dry_ones(nano: Nano) -> None:
     assert (scores[flooded][:, None] > scores[dry][None]).mean() > 0.85
 
 
+def test_background_belongs_to_the_release_and_is_ordinary(nano: Nano) -> None:
+    for sensor in nano.sensors:
+        found = nano.background(sensor)
+        assert found is not None, "run python -m training.background --release encoders/weights/nano"
+        vectors, changes = found
+        assert vectors.shape == changes.shape
+        np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+        fire = nano.texts(["wildfire burn scar"])[0]
+        assert np.median(vectors @ fire) < 0.2
+        assert abs(np.median(changes @ fire)) < 0.05
+
+
+def test_background_of_another_release_is_none(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    basis, places = random.normal(size=(20, 384)), random.normal(size=(2, 50, 20))
+    vectors = (places[0] @ basis).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    changes = (places[1] @ basis * 0.01).astype(np.float32)
+    write_background(tmp_path / "b.npz", "nano-a", {"s2": (vectors, changes)})
+    assert read_background(tmp_path / "b.npz", "nano-b", "s2") is None
+    assert read_background(tmp_path / "b.npz", "nano-a", "s1") is None
+    assert read_background(tmp_path / "c.npz", "nano-a", "s2") is None
+    found = read_background(tmp_path / "b.npz", "nano-a", "s2")
+    assert found is not None
+    np.testing.assert_allclose(found[0], vectors, atol=0.01)
+    np.testing.assert_allclose(found[1], changes, atol=0.03)
+
+
 def test_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ReleaseNotFound, match=r"release\.json"):
         Nano(tmp_path)
@@ -202,20 +231,3 @@ def test_changed_weights_are_refused(tmp_path: Path) -> None:
 def test_needs_no_torch() -> None:
     code = "import sys, encoders; encoders.load('nano', threads=1).texts(['fire']); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-def test_chips_without_gaps_are_not_copied() -> None:
-    pixels = field(1, 16)
-    filled, valid = gaps_filled(pixels, np.ones(13, np.bool_))
-    assert filled is pixels
-    assert valid.min() == 1
-
-
-def test_share_of_valid_pixels_is_per_band() -> None:
-    pixels = field(1, 16)
-    pixels[0, 2, 0, 0] = np.nan
-    filled, valid = gaps_filled(pixels, np.array([i != 5 for i in range(13)]))
-    assert filled[0, 2, 0, 0] == 0
-    assert valid[0, 2, 0, 0] == 0.75
-    assert valid[0, 3].min() == 1
-    assert valid[0, 5].max() == 0

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from encoders.nano_planes import FINE
 from training.augment import augmented, band_masks
-from training.nano_model import FINE, NanoImage, Reduced
+from training.nano_model import NanoImage, Reduced
 
 
 def rendering(sensor: str, seed: int) -> Reduced:

@@ -30,6 +30,9 @@ class MatcherSettings(BaseSettings):
     """An acquisition sensed this many days before an incident's last one only fills in its past: no growth is told."""
     least_background: int = Field(default=30, ge=10, le=100_000)
     """Scores that a threshold needs; with fewer, the release's own background is used, or nothing fires."""
+    large_background: int = Field(default=300, ge=10, le=100_000)
+    """Scores from which on an archive goes before the release's own background. A smaller one may consist of little
+    else than the events that are looked for, and would call them ordinary."""
     noise_sigmas: float = Field(default=5, ge=0, le=20)
     """A change must stand out from the background's median by this many robust standard deviations, whatever the
     budget allows: a budget is a ceiling, not a target."""

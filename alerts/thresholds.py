@@ -11,7 +11,6 @@ passes. It is never lower than what stands out from the noise.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Literal, Protocol, runtime_checkable
@@ -161,7 +160,7 @@ def _presence(
     settings: MatcherSettings,
 ) -> Threshold:
     for history in (here, everywhere):
-        if len(history.vectors) >= settings.least_background:
+        if len(history.vectors) >= _needed(release, settings):
             scores = _dot(history.vectors, vector)
             exposed = here if len(here.vectors) else everywhere
             allowed = int(allowed_incidents(query.budget, len(query.sensors), exposed, len(scores)))
@@ -183,7 +182,7 @@ def _appearance(
 ) -> Threshold:
     floor = _presence_floor(vector, here, everywhere, release, settings)
     for history in (here, everywhere):
-        if len(history.changed) >= settings.least_background:
+        if len(history.changed) >= _needed(release, settings):
             exposed = here if len(here.vectors) else everywhere
             score = _change_score(query, _dot(history.changes, vector), history, exposed, settings)
             return Threshold(score, floor, "archive", len(history.changed))
@@ -218,11 +217,18 @@ def _presence_floor(
     settings: MatcherSettings,
 ) -> float | None:
     """What ordinary places do not reach, from the first background that is large enough."""
-    pools: Sequence[Floats] = (here.vectors, everywhere.vectors, release.vectors if release else everywhere.vectors)
-    for vectors in pools:
-        if len(vectors) >= settings.least_background:
-            return _unusual(_dot(vectors, vector), settings)
+    for history in (here, everywhere):
+        if len(history.vectors) >= _needed(release, settings):
+            return _unusual(_dot(history.vectors, vector), settings)
+    if release is not None and len(release.vectors) >= settings.least_background:
+        return _unusual(_dot(release.vectors, vector), settings)
     return None
+
+
+def _needed(release: ReleaseBackground | None, settings: MatcherSettings) -> int:
+    """Scores that an archive must hold to speak for itself; more where a release can speak for it meanwhile."""
+    brought = release is not None and len(release.vectors) >= settings.least_background
+    return max(settings.least_background, settings.large_background) if brought else settings.least_background
 
 
 def _unusual(presence: Doubles, settings: MatcherSettings) -> float:

@@ -201,6 +201,18 @@ def test_an_empty_archive_takes_the_releases_background_or_says_that_it_has_none
     assert calibrated(few, query=query(Mode.PRESENCE)).basis == "none"
 
 
+def test_a_small_archive_of_little_but_fires_does_not_call_fires_ordinary():
+    rng = np.random.default_rng(3)
+    ordinary = vectors_with(rng.normal(0.0, 0.03, 300), rng)
+    release = ReleaseBackground(ordinary, ordinary - vectors_with(rng.normal(0.0, 0.03, 300), rng))
+    burning = landscape(6, 4, events=[(0, 5, 10, 0.5)])  # five of six columns, from the third pass on
+    alone, beside = calibrated(burning), calibrated(burning, release=release)
+    assert alone.presence > 0.4
+    assert (beside.basis, beside.presence < 0.15, beside.score < 0.3) == ("release", True, True)
+    large = landscape(20, 4)
+    assert calibrated(large, release=release).basis == "archive"
+
+
 def test_a_small_area_borrows_from_everywhere():
     here = landscape(2, 3)
     found = calibrated(here, everywhere=landscape(10, 6))

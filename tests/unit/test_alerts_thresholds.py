@@ -207,7 +207,7 @@ def test_a_small_archive_of_little_but_fires_does_not_call_fires_ordinary():
     release = ReleaseBackground(ordinary, ordinary - vectors_with(rng.normal(0.0, 0.03, 300), rng))
     burning = landscape(6, 4, events=[(0, 5, 10, 0.5)])  # five of six columns, from the third pass on
     alone, beside = calibrated(burning), calibrated(burning, release=release)
-    assert alone.presence > 0.4
+    assert alone.score > 1  # no change can be so large: it would never fire
     assert (beside.basis, beside.presence < 0.15, beside.score < 0.3) == ("release", True, True)
     large = landscape(20, 4)
     assert calibrated(large, release=release).basis == "archive"

@@ -5,7 +5,9 @@ Stops at vectors: how it was trained is in `training`, what it is good for in `d
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +40,8 @@ class Nano:
 
     Args:
         folder: of the release.
-        threads: of the runtime; ``None`` leaves it to the runtime.
+        threads: chips are encoded in so many at once, each with a network of one thread: layers this small gain
+            nothing from sharing one; ``None`` takes the cores of this process.
 
     Raises:
         ReleaseNotFound: the folder lacks a file.
@@ -51,10 +54,10 @@ class Nano:
     def __init__(self, folder: Path = FOLDER, threads: int | None = None) -> None:
         self.release: str = verified_release(folder)
         self._folder = folder
-        options = session_options(threads)
+        self._threads = threads or len(os.sched_getaffinity(0))
         self._images = {
             sensor: onnxruntime.InferenceSession(
-                str(folder / f"{sensor}.onnx"), options, providers=["CPUExecutionProvider"]
+                str(folder / f"{sensor}.onnx"), session_options(1), providers=["CPUExecutionProvider"]
             )
             for sensor in self.sensors
         }
@@ -68,10 +71,13 @@ class Nano:
         An odd last row or column is not read. A chip of zeros is a valid, black chip.
         """
         present = check_pixels(pixels, sensor, present_bands)
-        out = np.empty((len(pixels), DIMENSION), np.float32)
-        for start in range(0, len(pixels), CHIPS_PER_RUN):
-            out[start : start + CHIPS_PER_RUN] = self._run(pixels[start : start + CHIPS_PER_RUN], sensor, present)
-        return out
+        parts = [pixels[start : start + CHIPS_PER_RUN] for start in range(0, len(pixels), CHIPS_PER_RUN)]
+        if not parts:
+            return np.empty((0, DIMENSION), np.float32)
+        if self._threads == 1 or len(parts) == 1:
+            return np.concatenate([self._run(part, sensor, present) for part in parts])
+        with ThreadPoolExecutor(min(self._threads, len(parts))) as workers:
+            return np.concatenate(list(workers.map(lambda part: self._run(part, sensor, present), parts)))
 
     def texts(self, sentences: list[str]) -> Vectors:
         """Embed sentences; see `encoders.interface.Encoder.texts`."""
@@ -119,14 +125,15 @@ def verified_release(folder: Path) -> str:
     return str(facts["release"])
 
 
-def load_nano(threads: int | None = None) -> Nano:
-    """Open the committed release.
+def load_nano(threads: int | None = None, folder: Path = FOLDER) -> Nano:
+    """Open a release.
 
     Args:
         threads: of the runtime; ``None`` leaves it to the runtime.
+        folder: of the release; the committed one unless told otherwise.
 
     Raises:
         ReleaseNotFound: the weights are not installed.
         ReleaseMismatch: the weights are damaged.
     """
-    return Nano(FOLDER, threads)
+    return Nano(folder, threads)

@@ -42,8 +42,8 @@ def load(release: str | Path, *, threads: int | None = None, backend: Backend = 
     """Open a release.
 
     Args:
-        release: ``"nano"``, a name of `REPOSITORIES` or of another pulled release, or the path of a folder (or
-            of its safetensors file) with a `tokenizer.json` beside the weights.
+        release: ``"nano"``, a name of `REPOSITORIES` or of another pulled release, or the path of a folder: one
+            that `training.train_nano` wrote, or safetensors (the file itself will do) with a `tokenizer.json`.
         threads: threads for one batch; ``None``: all cores that this process may use.
         backend: what runs a CLOSP release, see `encoders.runtime.Backend`; nano has one runtime.
 
@@ -56,6 +56,11 @@ def load(release: str | Path, *, threads: int | None = None, backend: Backend = 
         from encoders.nano import load_nano  # noqa: PLC0415 - each family brings its runtime
 
         return load_nano(threads)
+    folder = Path(release).expanduser()
+    if (folder / "release.json").is_file() and (folder / "s2.onnx").is_file():
+        from encoders.nano import load_nano  # noqa: PLC0415
+
+        return load_nano(threads, folder)
     files = find(release)
     if find_spec("safetensors") is None:
         raise SettingsError(f"{release} needs safetensors and torch: pip install 'tocsin[torch]'")

@@ -212,7 +212,7 @@ def _serve(files: FileServer) -> Iterator[FileServer]:
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real data beside the project; tests that need it are skipped where it is absent."""
-    path = Path(os.environ.get("TOCSIN_SHARED", Path(__file__).parent.parent.parent / "shared"))
+    path = Path(os.environ.get("TOCSIN_SHARED", Path(__file__).parent.parent.parent / "shared")).resolve()
     if not path.is_dir():
         pytest.skip(f"needs the shared folder ({path} is absent; TOCSIN_SHARED names another place)")
     return path

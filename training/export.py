@@ -55,6 +55,17 @@ def _halved(model: onnx.ModelProto) -> None:
         model.graph.node.insert(0, widen)
 
 
+def strip(model: onnx.ModelProto) -> None:
+    """Take out what the exporter notes for whoever debugs it: stack traces with paths of the machine, half the file."""
+    model.graph.doc_string = ""
+    for noted in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer):
+        del noted.metadata_props[:]
+    for noted in (*model.graph.input, *model.graph.output):
+        del noted.metadata_props[:]
+    for node in model.graph.node:
+        node.doc_string = ""
+
+
 def _probe(sensor: str) -> dict[str, Tensor]:
     """Chips that meet every branch: noise, no data, absent bands."""
     pixels = np.random.default_rng(5).uniform(0, 0.7, (6, len(BANDS[sensor]), 120, 120)).astype(np.float32) ** 2
@@ -91,6 +102,7 @@ def export_images(model: NanoModel, sensor: str, path: Path) -> float:
         raise ReleaseMismatch(f"torch exported nothing for {sensor}")
     proto = program.model_proto
     _halved(proto)
+    strip(proto)
     onnx.save(proto, path)
     with torch.no_grad():
         wanted = network(**chips).numpy()

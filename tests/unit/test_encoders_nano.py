@@ -58,6 +58,11 @@ def test_batches_do_not_mix_chips(nano: Nano) -> None:
     np.testing.assert_allclose(together, alone, atol=2e-5)
 
 
+def test_many_threads_keep_the_order(nano: Nano) -> None:
+    pixels = field(21)
+    np.testing.assert_array_equal(load_nano(3).images(pixels, "s2"), nano.images(pixels, "s2"))
+
+
 def test_absent_planes_are_ignored(nano: Nano) -> None:
     pixels = field()
     garbage = pixels.copy()
@@ -231,3 +236,9 @@ def test_changed_weights_are_refused(tmp_path: Path) -> None:
 def test_needs_no_torch() -> None:
     code = "import sys, encoders; encoders.load('nano', threads=1).texts(['fire']); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_release_in_another_folder_is_loaded_by_its_path(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    shutil.copytree(FOLDER, folder)
+    assert load(folder).release == load("nano").release

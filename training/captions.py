@@ -1,15 +1,19 @@
 """In: the phrase lists and labels of chips. Out: sentences, and which labels each sentence asks for.
 
-Stops before the text tower: nothing here knows about vectors.
+Stops before the text tower: nothing here knows about vectors. Sentences about one chip are `chip_captions`'.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
-from training.phrases import COMBINED, HELD_OUT, LABELS, REGIONS, SEASONS, TRAINED, UNRELATED
+from training.held_out import HELD_OUT
+from training.languages import FOREIGN, FOREIGN_FRAMES
+from training.phrases import COMBINED, LABELS, REGIONS, SEASONS, TRAINED
+from training.strangers import OTHER_EVENTS, OTHER_SENSES, UNRELATED
 
 TEMPLATES: tuple[str, ...] = (
     "{}",
@@ -24,8 +28,23 @@ TEMPLATES: tuple[str, ...] = (
     "a place with {}",
     "show me {}",
     "find {}",
+    "I am looking for {}",
+    "any sign of {}",
+    "signs of {}",
+    "areas with {}",
+    "map of {}",
+    "tell me when you see {}",
+    "new: {}",
+    "is there {}?",
+    "report of {}",
 )
 """Sentence frames; all ask for the phrase they hold."""
+
+JOINTS: tuple[str, ...] = (" and ", ". ", ", ", " next to ", " with ", " beside ", " near ")
+"""What stands between two phrases of a sentence that asks for both."""
+
+WHOLE_LIST = 150
+"""Phrases of a label that the bank holds as they stand: the events' products would outnumber everything else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +60,18 @@ class Caption:
     labels: tuple[int, ...]
 
 
+def _withheld(phrase: str) -> bool:
+    """Whether a phrase contains one that is kept for validation."""
+    framed = f" {phrase.lower()} "
+    return any(f" {unseen.lower()} " in framed for phrases in HELD_OUT.values() for unseen in phrases)
+
+
 def phrases_of(label: str) -> list[str]:
-    """Phrases of a label that training sees: the listed ones, and pairs of words that are not held out."""
-    first, second = COMBINED[label]
-    pairs = [f"{a} {b}" for a in first for b in second]
-    unseen = {phrase for phrases in HELD_OUT.values() for phrase in phrases}
+    """Phrases of a label that training sees, the listed ones first, then the products; held-out ones are left out."""
     listed = {phrase for phrases in TRAINED.values() for phrase in phrases}
-    return list(TRAINED[label]) + [pair for pair in pairs if pair not in unseen | listed]
+    ways = [" ".join(words) for slots in COMBINED[label] for words in product(*slots)]
+    phrases = dict.fromkeys([*TRAINED[label], *(way for way in ways if way not in listed)])
+    return [phrase for phrase in phrases if not _withheld(phrase)]
 
 
 def single_captions(held_out: bool = False) -> list[Caption]:
@@ -56,24 +80,70 @@ def single_captions(held_out: bool = False) -> list[Caption]:
     Args:
         held_out: the validation phrases instead of the training ones.
     """
-    lists = HELD_OUT if held_out else TRAINED
-    return [Caption(phrase, (LABELS.index(label),)) for label, phrases in lists.items() for phrase in phrases]
+    if held_out:
+        return [Caption(phrase, (LABELS.index(label),)) for label in LABELS for phrase in HELD_OUT[label]]
+    listed = [(label, phrase) for label in LABELS for phrase in TRAINED[label]]
+    return [Caption(phrase, (LABELS.index(label),)) for label, phrase in listed if not _withheld(phrase)]
 
 
-def combined_captions() -> list[Caption]:
-    """Every pair of words that is a phrase of a label."""
-    return [Caption(phrase, (i,)) for i, label in enumerate(LABELS) for phrase in phrases_of(label)]
+def combined_captions(random: np.random.Generator) -> list[Caption]:
+    """The listed phrases of each label, filled up with random products."""
+    captions = []
+    for index, label in enumerate(LABELS):
+        phrases = phrases_of(label)
+        listed = [phrase for phrase in phrases if phrase in TRAINED[label]]
+        rest = [phrase for phrase in phrases if phrase not in TRAINED[label]]
+        count = min(max(WHOLE_LIST - len(listed), 0), len(rest))
+        drawn = [str(phrase) for phrase in random.choice(rest, count, replace=False)]
+        captions += [Caption(phrase, (index,)) for phrase in listed + drawn]
+    return captions
 
 
 def unrelated_captions() -> list[Caption]:
     """Sentences that no chip answers."""
-    return [Caption(text, ()) for text in UNRELATED]
+    return [Caption(text, ()) for text in UNRELATED + OTHER_SENSES + OTHER_EVENTS]
+
+
+def misspelt(phrase: str, random: np.random.Generator) -> str:
+    """The phrase with one slip of the fingers in one of its words of five letters or more, or as it was.
+
+    Args:
+        phrase: words with blanks between them.
+        random: source of every draw.
+    """
+    words = phrase.split(" ")
+    long = [i for i, word in enumerate(words) if len(word) >= 5]
+    if not long:
+        return phrase
+    chosen = int(random.choice(long))
+    word, at = words[chosen], int(random.integers(1, len(words[chosen]) - 1))
+    slips = (
+        word[:at] + word[at + 1 :],
+        word[:at] + word[at] + word[at:],
+        word[:at] + word[at + 1] + word[at] + word[at + 2 :],
+    )
+    words[chosen] = slips[int(random.integers(len(slips)))]
+    return " ".join(words)
+
+
+def misspelt_captions(count: int, random: np.random.Generator) -> list[Caption]:
+    """Random phrases with a slip, every label equally often.
+
+    Args:
+        count: how many sentences.
+        random: source of every draw.
+    """
+    words = [phrases_of(label) for label in LABELS]
+    labels = random.integers(0, len(LABELS), count)
+    return [Caption(misspelt(str(random.choice(words[i])), random), (int(i),)) for i in labels]
 
 
 def _dressed(phrase: str, random: np.random.Generator) -> str:
-    """The phrase in a random frame, now and then with a season or a place."""
-    if random.random() < 0.35:
+    """The phrase in a random frame, now and then with a season, a place, or both."""
+    if random.random() < 0.4:
         phrase = f"{phrase} {random.choice(SEASONS + REGIONS)}"
+    if random.random() < 0.1:
+        phrase = f"{phrase} {random.choice(SEASONS)}"
     return str(random.choice(TEMPLATES)).format(phrase)
 
 
@@ -89,6 +159,28 @@ def dressed_captions(count: int, random: np.random.Generator) -> list[Caption]:
     return [Caption(_dressed(str(random.choice(words[i])), random), (int(i),)) for i in labels]
 
 
+def dressed_strangers(count: int, random: np.random.Generator) -> list[Caption]:
+    """Sentences that no chip answers in the frames of those that chips do: a frame, a place, a season mean nothing.
+
+    Args:
+        count: how many sentences.
+        random: source of every draw.
+    """
+    texts = (*UNRELATED, *OTHER_SENSES, *OTHER_EVENTS, "something", "a place", "an area", "anything at all")
+    return [Caption(_dressed(str(random.choice(texts)), random), ()) for _ in range(count)]
+
+
+def foreign_captions(random: np.random.Generator) -> list[Caption]:
+    """Every phrase of the other languages as it stands and in one frame of its language."""
+    captions = []
+    for language, words in FOREIGN.items():
+        for label, phrases in words.items():
+            for phrase in phrases:
+                frame = str(random.choice(FOREIGN_FRAMES[language]))
+                captions += [Caption(text, (LABELS.index(label),)) for text in (phrase, frame.format(phrase))]
+    return captions
+
+
 def mixed_captions(count: int, random: np.random.Generator) -> list[Caption]:
     """Random sentences that ask for two labels at once, joined as people and as CrisisLandMark join them.
 
@@ -101,22 +193,28 @@ def mixed_captions(count: int, random: np.random.Generator) -> list[Caption]:
         pair = tuple(sorted(int(i) for i in random.choice(len(LABELS), 2, replace=False)))
         words = [str(random.choice(phrases[i])) for i in pair]
         random.shuffle(words)
-        joined = str(random.choice((" and ", ". ", ", ", " next to ", " with "))).join(words)
-        captions.append(Caption(_dressed(joined, random), pair))
+        captions.append(Caption(_dressed(str(random.choice(JOINTS)).join(words), random), pair))
     return captions
 
 
-def training_bank(seed: int, dressed: int = 1500, mixed: int = 500) -> list[Caption]:
+def training_bank(
+    seed: int, dressed: int = 5000, mixed: int = 1500, strangers: int = 600, slips: int = 900
+) -> list[Caption]:
     """The sentences an image is compared with in training, duplicates removed.
 
     Args:
         seed: of the draws.
         dressed: single-label sentences with frames, seasons and places.
         mixed: sentences about two labels.
+        strangers: framed sentences that no chip answers.
+        slips: misspelt phrases.
     """
     random = np.random.default_rng(seed)
-    drawn = dressed_captions(dressed, random) + mixed_captions(mixed, random)
-    return list({c.text: c for c in combined_captions() + unrelated_captions() + drawn}.values())
+    drawn = combined_captions(random) + dressed_captions(dressed, random) + mixed_captions(mixed, random)
+    drawn += foreign_captions(random) + unrelated_captions() + dressed_strangers(strangers, random)
+    drawn += misspelt_captions(slips, random)
+    unique = {c.text: c for c in drawn}
+    return [c for c in unique.values() if not _withheld(c.text)]
 
 
 def asked_labels(captions: Iterable[Caption]) -> NDArray[np.float32]:

@@ -1,0 +1,99 @@
+"""The text head: its loss, its training, its file, and the measure of words that nobody trained on."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from encoders.nano_text import TextHead as RuntimeHead
+from schemas.errors import ReleaseMismatch
+from training.captions import Caption
+from training.phrases import LABELS
+from training.text_head import Recipe, TextHead, likeness, pretrained, save_head
+from training.text_report import Asked, as_numpy, far_from_names, near_names, stems, unseen_families
+
+SMALL = Recipe(hidden=32, steps=60, batch=96, noise=0.02)
+
+
+def toy(count: int = 40, seed: int = 0) -> tuple[list[Caption], torch.Tensor]:
+    """Sentences around one direction a label, and strangers anywhere."""
+    random = np.random.default_rng(seed)
+    directions = np.random.default_rng(9).normal(size=(len(LABELS), 384))
+    captions = [Caption(f"{i}-{n}", (i,)) for i in range(len(LABELS)) for n in range(count)]
+    vectors = np.concatenate([directions[i] + random.normal(size=(count, 384)) * 1.5 for i in range(len(LABELS))])
+    captions += [Caption(f"stranger {n}", ()) for n in range(count)]
+    vectors = np.concatenate([vectors, random.normal(size=(count, 384)) * 1.8]).astype(np.float32)
+    return captions, torch.from_numpy(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+
+
+def test_it_starts_as_the_identity_around_the_mean() -> None:
+    _, vectors = toy(3)
+    mean = vectors.mean(dim=0)
+    expected = torch.nn.functional.normalize(vectors - mean, dim=-1)
+    torch.testing.assert_close(TextHead(mean, 16)(vectors), expected)
+
+
+def test_likeness_counts_shared_labels_orders_neighbours_and_ignores_pairs_of_strangers() -> None:
+    asked = torch.zeros(4, 12)
+    water, flood, trees = (LABELS.index(name) for name in ("Water", "Flooded Area", "Trees"))
+    asked[0, water] = asked[1, flood] = asked[2, water] = asked[2, trees] = 1
+    alike, counts = likeness(asked)
+    assert alike[0, 0] == 1 and alike[0, 2] == 0.5
+    assert 0 < alike[0, 1] < 0.3 and alike[0, 3] == 0
+    assert likeness(asked, kin=False)[0][0, 1] == 0
+    assert counts[3, 3] == 0 and counts[0, 3] == 1
+
+
+def test_training_brings_unseen_sentences_of_a_label_together_and_leaves_strangers_apart() -> None:
+    captions, vectors = toy()
+    head = as_numpy(pretrained(captions, vectors, 0, SMALL))
+    unseen, others = toy(seed=1)
+    names = np.stack([vectors[i * 40 : i * 40 + 40].mean(dim=0).numpy() for i in range(12)])
+    mine = np.array([bool(c.labels) for c in unseen])
+    labels = np.array([c.labels[0] for c in unseen if c.labels])
+    figures = near_names(head, names, Asked(others.numpy()[mine], labels))
+    assert figures["right"] > 0.95 and figures["margin"] > 0.4
+    strange = far_from_names(head, names, others.numpy()[~mine])
+    assert strange["nearest"] < figures["own"] - 0.3
+
+
+def test_same_seed_same_head() -> None:
+    captions, vectors = toy(10)
+    first, second = (pretrained(captions, vectors, 3, SMALL)(vectors) for _ in range(2))
+    assert torch.equal(first, second)
+    assert not torch.allclose(first, pretrained(captions, vectors, 4, SMALL)(vectors))
+
+
+@pytest.mark.parametrize("hidden", [0, 24])
+def test_the_stored_head_computes_what_torch_does(tmp_path: Path, hidden: int) -> None:
+    captions, vectors = toy(10)
+    head = pretrained(captions, vectors, 0, Recipe(hidden=hidden, steps=10, batch=64))
+    save_head(head, tmp_path / "text_head.npz")
+    with torch.no_grad():
+        np.testing.assert_allclose(RuntimeHead(tmp_path)(vectors.numpy()), head(vectors).numpy(), atol=2e-3)
+
+
+def test_an_affine_file_of_the_first_format_is_read(tmp_path: Path) -> None:
+    weight, bias = np.eye(384, dtype=np.float16) * 2, np.zeros(384, np.float16)
+    np.savez(tmp_path / "text_head.npz", weight=weight, bias=bias)
+    _, vectors = toy(2)
+    np.testing.assert_allclose(RuntimeHead(tmp_path)(vectors.numpy()), vectors.numpy(), atol=1e-5)
+
+
+def test_a_format_of_the_future_is_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "text_head.npz", version=np.array(9), weight=np.eye(384), bias=np.zeros(384))
+    with pytest.raises(ReleaseMismatch, match="format 9"):
+        RuntimeHead(tmp_path)
+
+
+def test_families_are_of_one_label_and_differ_by_seed() -> None:
+    first, second = unseen_families(0), unseen_families(1)
+    assert first and first != second
+    assert stems("inundated fields") == {"inunda", "fields"}
+
+
+def test_figures_of_a_head_that_confuses_everything() -> None:
+    sentences = Asked(np.eye(384, dtype=np.float32)[:24], np.arange(24) % 12)
+    figures = near_names(lambda v: np.ones((len(v), 1), np.float32), np.eye(384, dtype=np.float32)[:12], sentences)
+    assert figures["right"] == 0 and figures["margin"] == 0

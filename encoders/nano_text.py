@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
+import structlog
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from encoders.readable import check_understood, read, spelt
 from schemas.errors import Rejected, ReleaseMismatch
 
 MAX_SENTENCES = 64
@@ -17,6 +19,21 @@ MAX_SENTENCES = 64
 
 FORMATS = (1, 2)
 """Formats of `text_head.npz` that can be read."""
+
+UNKNOWN = "[UNK]"
+"""The piece that stands for words that the tokenizer cannot spell."""
+
+_log = structlog.get_logger("encoders")
+
+_NOTHING = np.zeros(0, np.float32)
+
+FORMATS = (1, 2)
+"""Formats of `text_head.npz` that can be read."""
+
+UNKNOWN = "[UNK]"
+"""The piece that stands for words that the tokenizer cannot spell."""
+
+_log = structlog.get_logger("encoders")
 
 _NOTHING = np.zeros(0, np.float32)
 
@@ -27,6 +44,9 @@ class TextTower:
     Args:
         folder: of a release; `text.onnx` and `tokenizer.json` are read.
         threads: of the runtime; ``None`` leaves it to the runtime.
+
+    Raises:
+        ReleaseMismatch: the tokenizer is not a word-piece tokenizer.
     """
 
     def __init__(self, folder: Path, threads: int | None = None) -> None:
@@ -35,16 +55,38 @@ class TextTower:
         )
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.enable_padding(pad_id=0)
+        self._reader = Tokenizer.from_file(str(folder / "tokenizer.json"))  # pads nothing: what it counts is there
+        unknown = self._reader.token_to_id(UNKNOWN)
+        if unknown is None:
+            raise ReleaseMismatch(f"tokenizer.json of {folder} has no {UNKNOWN}: it is none of this model's")
+        self._unknown = unknown
 
-    def vectors(self, sentences: list[str]) -> NDArray[np.float32]:
-        """MiniLM's sentence vectors: float32, (n, 384), unit rows; past 64 word pieces nothing is read.
+    def read_share(self, sentence: str) -> float:
+        """Share of a sentence's word pieces that is read, 0-1: past 64 pieces, both ends included, nothing is.
 
         Raises:
-            Rejected: a sentence is empty or blank.
+            Rejected: half a character.
+        """
+        return read(self._reader, spelt(sentence), self._unknown).share
+
+    def vectors(self, sentences: list[str]) -> NDArray[np.float32]:
+        """MiniLM's sentence vectors: float32, (n, 384), unit rows.
+
+        Past 64 word pieces nothing is read: a warning is logged, and `read_share` says how much was.
+
+        Raises:
+            Rejected: a sentence is empty or blank, or holds half a character.
+            NotUnderstood: it holds no words, or mostly words that are unknown: another alphabet, signs, emoji.
         """
         for number, sentence in enumerate(sentences):
             if not sentence.strip():
                 raise Rejected(f"sentence {number} is empty: say in words what to look for")
+        sentences = [spelt(sentence) for sentence in sentences]
+        for number, sentence in enumerate(sentences):
+            found = read(self._reader, sentence, self._unknown)
+            check_understood(found, sentence, number)
+            if found.read < found.pieces:
+                _log.warning("sentence is too long", sentence=sentence[:80], read=found.read, pieces=found.pieces)
         order = sorted(range(len(sentences)), key=lambda i: len(sentences[i]))
         out = np.empty((len(sentences), 384), np.float32)
         for start in range(0, len(order), MAX_SENTENCES):

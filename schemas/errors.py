@@ -13,7 +13,8 @@ command line decide.
     │   ├── MalformedMessage     not our schema, or a schema version from the future
     │   ├── MalformedItem        a catalogue's item lacks or contradicts what we need
     │   ├── UnreadableAsset      404, truncated, wrong type, or a host that the source may not use
-    │   └── UnsupportedPlace     no cell grid there (polar), or no usable footprint
+    │   ├── UnsupportedPlace     no cell grid there (polar), or no usable footprint
+    │   └── NotUnderstood        a sentence whose words the encoder does not know: another alphabet, signs, noise
     ├── UsageError           a person asked for something impossible: say what to do instead
     │   ├── InvalidArea          a GeoJSON area that cannot be used
     │   ├── InvalidCell          not the id of a cell
@@ -68,6 +69,10 @@ class UnreadableAsset(Rejected):
 
 class UnsupportedPlace(Rejected):
     """The cell grid does not reach there (beyond 84° N or 80° S), or there is no usable footprint."""
+
+
+class NotUnderstood(Rejected):
+    """A sentence of which the encoder knows too little for its vector to mean anything: another alphabet, emoji."""
 
 
 class UsageError(TocsinError):

@@ -136,7 +136,7 @@ STRANGERS: tuple[str, ...] = _lines("""
     a cat asleep on the keyboard; quarterly earnings; chocolate cake; violin concerto; prime minister's speech; tax
     form; a tennis player; romantic comedy; wedding dress; blood test; machine learning paper; bus timetable; blue
     jeans; chess opening; grandmother's birthday; a glass of beer; vitamin tablets; password reset; theory of
-    relativity; hello; what time is it; lorem ipsum dolor sit amet; asdf qwerty; 12345; thank you very much; the
+    relativity; hello; what time is it; lorem ipsum dolor sit amet; asdf qwerty; thank you very much; the
     meaning of life; flooded with emails; market flooded with cheap goods; firing an employee; fire sale; fireplace;
     burn a CD; heartburn; burnout at work; cash crop of memes; snowball effect; ice cream; tree data structure;
     water polo; grass roots party; built-in function; bare feet; concrete example; a river of tears; data lake;

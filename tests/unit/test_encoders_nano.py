@@ -14,7 +14,7 @@ from encoders.bands import BANDS_S2
 from encoders.interface import Encoder
 from encoders.nano import BACKGROUND, FILES, FOLDER, Nano, load_nano
 from encoders.nano_background import read_background, write_background
-from schemas.errors import Rejected, ReleaseMismatch, ReleaseNotFound
+from schemas.errors import NotUnderstood, Rejected, ReleaseMismatch, ReleaseNotFound
 from simulation.chips import make_chips
 
 FIVE = ("B02", "B03", "B04", "B08", "B12")
@@ -151,8 +151,9 @@ def test_past_64_pieces_nothing_is_read(nano: Nano) -> None:
 
 
 @pytest.mark.parametrize("sentence", ["火災", "пожар", "🔥", "<>"])
-def test_another_alphabet_is_unknown_words_not_a_crash(nano: Nano, sentence: str) -> None:
-    assert np.isfinite(nano.texts([sentence])).all()
+def test_another_alphabet_is_named_not_guessed_at(nano: Nano, sentence: str) -> None:
+    with pytest.raises(NotUnderstood, match="sentence 0"):
+        nano.texts([sentence])
 
 
 @pytest.mark.parametrize(

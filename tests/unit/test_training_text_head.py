@@ -68,7 +68,7 @@ def test_same_seed_same_head() -> None:
 @pytest.mark.parametrize("hidden", [0, 24])
 def test_the_stored_head_computes_what_torch_does(tmp_path: Path, hidden: int) -> None:
     captions, vectors = toy(10)
-    head = pretrained(captions, vectors, 0, Recipe(hidden=hidden, steps=10, batch=64))
+    head = pretrained(captions, vectors, 0, Recipe(hidden=hidden, steps=20, batch=64))
     save_head(head, tmp_path / "text_head.npz")
     with torch.no_grad():
         np.testing.assert_allclose(RuntimeHead(tmp_path)(vectors.numpy()), head(vectors).numpy(), atol=2e-3)

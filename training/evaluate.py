@@ -1,222 +1,217 @@
-"""In: an encoder and a folder of labelled chips. Out: how well sentences find them, beside plain indices.
+"""In: an encoder and sources of labelled chips. Out: every figure, curve and picture that says how good it is.
 
-Stops at the figures: nothing here is ever trained on or tuned to.
-
-    python -m training.evaluate --feed DIR --json
+Stops at the evaluation: `report` and `commands.evaluate` show it. Nothing here is ever trained on or tuned to. This is
+the table of contents; what each figure means is in docs/evaluation.md.
 """
 
-import argparse
-import json
-import sys
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
-
-from encoders import load
-from encoders.bands import BANDS, BANDS_S2
-from encoders.interface import DIMENSION, Encoder, Vectors
-from training.feed import LabelledChip, read_feed
-from training.metrics import average_precision, interval_over_places, ndcg
+from encoders.interface import Encoder
+from schemas.errors import NotFound, UsageError
+from simulation.chips import Sensor
+from training.acceptance import Figures, evaluate_feed, measures_of
+from training.appearance import appearance
+from training.calibration import Curve, calibration
+from training.contact_sheets import Shown
+from training.crises import lookalike_ranks, pairs_of_feed, simulated_pairs
+from training.examples import items_of, open_tested, samples_of, windows_of
+from training.feed import read_feed
+from training.figures import Document, Figure, finite, nested, of_source
+from training.holdout import SEED_OF_SETS, held_out
 from training.phrases import LABELS
+from training.retrieval import paraphrases, retrieval
+from training.scored import Scored, score
+from training.staged import staged
 
-FIVE_BANDS = ("B02", "B03", "B04", "B08", "B12")
-"""Bands of the fire composites: every optical item is reduced to them, so that missing bands give nothing away."""
+__all__ = ["Evaluation", "document", "evaluate", "evaluate_feed"]
 
-BURN_WORDS = ("burned area", "wildfire burn scar", "charred forest")
-"""The label's own words, the product's example, and words kept out of training."""
+SENSORS: tuple[Sensor, ...] = ("s2", "s1")
 
-FLOOD_WORDS = ("flooded area", "flood water over fields", "inundated fields")
-"""Likewise for floods."""
+EVENTS_SHARE = 0.1
+"""Places of each event, look-alikes and series of each kind, as a share of the chips of a simulated set."""
 
-LEAST_POSITIVES = 4
-"""Labels with fewer positive items say nothing in nDCG."""
+LEAST_EVENTS = 20
+"""But at least so many: below, average precision jumps by steps."""
 
-LAND_COVER = frozenset(LABELS[:9])
-"""Labels that a land-cover map of an item settles, present or not; maps say nothing of crises."""
-
-FIRES = "runan_california_wildfires_s2"
-FLOODS = "sen1floods11_sample"
-
-Figures = dict[str, float]
+Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
-    """Chips with their vectors, in the same order."""
+class Sheet:
+    """The chips that a label's own words rank first.
 
-    chips: list[LabelledChip]
-    vectors: Vectors
+    Attributes:
+        source: `feed`, `corpus` or `simulated`.
+        rule: which chips took part.
+        sensor: ``"s2"`` or ``"s1"``.
+        label: whose words.
+        shown: best first.
+    """
+
+    source: str
+    rule: str
+    sensor: str
+    label: str
+    shown: list[Shown]
 
 
-def embedded(encoder: Encoder, chips: Iterable[LabelledChip], bands: tuple[str, ...] | None = None) -> Scored:
-    """Embed chips one by one, since they have many shapes; those without a valid pixel are left out.
+@dataclass
+class Evaluation:
+    """Everything about one encoder.
+
+    Attributes:
+        release: which.
+        figures: of all sources.
+        measures: of the feed, by the names that releases are accepted by; empty without a feed.
+        curves: reliability curves by source.
+        sheets: contact sheets.
+        left_out: chips that could not be used and why, by source.
+        sources: where the chips came from, in words, by source.
+    """
+
+    release: str
+    figures: list[Figure] = field(default_factory=list)
+    measures: dict[str, Figures] = field(default_factory=dict)
+    curves: dict[str, list[Curve]] = field(default_factory=dict)
+    sheets: list[Sheet] = field(default_factory=list)
+    left_out: dict[str, list[str]] = field(default_factory=dict)
+    sources: dict[str, str] = field(default_factory=dict)
+
+    def add(self, source: str, figures: list[Figure]) -> None:
+        """Figures of a source."""
+        self.figures += of_source(figures, source)
+
+    def add_scored(self, source: str, scored: Scored, rule: str, encoder: Encoder) -> None:
+        """Retrieval, paraphrases and calibration of a set of chips."""
+        self.add(source, retrieval(scored, rule))
+        self.add(source, paraphrases(scored, encoder, rule))
+        self.add_calibration(source, scored, rule)
+
+    def add_calibration(self, source: str, scored: Scored, rule: str) -> None:
+        """Calibration of a set of chips, with its curves."""
+        figures, curves = calibration(scored, rule)
+        self.add(source, figures)
+        self.curves.setdefault(source, []).extend(curves)
+
+    def add_sheets(self, source: str, scored: Scored, rule: str) -> None:
+        """Contact sheets of a set of chips."""
+        for number, label in enumerate(LABELS):
+            shown = scored.pictures.sheet(number)
+            if any(each.verdict == "right" for each in shown) or (scored.gains[:, number] > 0).any():
+                self.sheets.append(Sheet(source, rule, scored.sensor, label, shown))
+
+
+def evaluate(
+    encoder: Encoder,
+    *,
+    feed: Path | None = None,
+    corpus: Path | None = None,
+    simulated: int | None = None,
+    tell: Tell = lambda _: None,
+) -> Evaluation:
+    """Everything about one encoder on one or several sources.
 
     Args:
         encoder: under test.
-        chips: to embed.
-        bands: reduce each to these; `None` takes what each has.
+        feed: folder with `labels.parquet`, items and COGs.
+        corpus: folder in CrisisLandMark's layout; only its split `test` is looked at.
+        simulated: chips for each sensor and set.
+        tell: is told what is being done.
+
+    Raises:
+        UsageError: no source, or no simulated chips; `NotFound`: a source is not there or is empty.
+        UnreadableAsset: a source is damaged.
+        SettingsError: a package that a source needs is not installed.
     """
-    kept, vectors = [], []
-    for chip in chips:
-        present = tuple(name for name in chip.present if bands is None or name in bands)
-        rows = [BANDS[chip.sensor].index(name) for name in present]
-        if not np.isfinite(chip.pixels[rows]).any():
-            continue
-        kept.append(replace(chip, present=present))
-        vectors.append(encoder.images(chip.pixels[None], chip.sensor, present)[0])
-    return Scored(kept, np.array(vectors, np.float32).reshape(len(kept), DIMENSION))
+    if feed is None and corpus is None and simulated is None:
+        raise UsageError("nothing to evaluate on: give --feed DIR, --corpus DIR or --simulated N")
+    if simulated is not None and simulated <= 0:
+        raise UsageError(f"--simulated {simulated}: give the number of chips for each sensor, for example 1000")
+    done = Evaluation(encoder.release)
+    if feed is not None:
+        _on_feed(encoder, feed, done, tell)
+    if corpus is not None:
+        _on_corpus(encoder, corpus, done, tell)
+    if simulated is not None:
+        _on_simulated(encoder, simulated, done, tell)
+    return done
 
 
-def minus_nbr(chip: LabelledChip) -> float:
-    """Mean of (B12 - B08) / (B12 + B08): the classic burn index."""
-    near, short = (chip.pixels[BANDS_S2.index(name)] for name in ("B08", "B12"))
-    return float(np.nanmean((short - near) / np.maximum(short + near, 1e-4)))
-
-
-def minus_nbr_on_land(chip: LabelledChip) -> float:
-    """The same with water masked (NDWI > 0) and extremes cut: the fairer index."""
-    green, near, short = (chip.pixels[BANDS_S2.index(name)] for name in ("B03", "B08", "B12"))
-    land = (green - near) / np.maximum(green + near, 1e-4) <= 0
-    index = np.clip((short - near) / np.maximum(short + near, 1e-4), -1, 1)
-    return float(np.nanmean(np.where(land, index, np.nan))) if land.any() else -1.0
-
-
-def ndwi(chip: LabelledChip) -> float:
-    """Mean of (B03 - B08) / (B03 + B08)."""
-    green, near = (chip.pixels[BANDS_S2.index(name)] for name in ("B03", "B08"))
-    return float(np.nanmean((green - near) / np.maximum(green + near, 1e-4)))
-
-
-def minus_vh(chip: LabelledChip) -> float:
-    """Mean of -VH in decibel."""
-    return float(-np.nanmean(10 * np.log10(np.maximum(chip.pixels[1], 1e-6))))
-
-
-def _precision(scores: NDArray[np.float32], positive: NDArray[np.bool_], places: list[str], name: str) -> Figures:
-    low, high = interval_over_places(scores, positive, places)
-    return {name: average_precision(scores, positive), f"{name} low": low, f"{name} high": high}
-
-
-def _against(
-    scored: Scored, label: str, encoder: Encoder, words: tuple[str, ...], indices: dict[str, Callable[..., float]]
-) -> Figures:
-    """Average precision of words and of indices, positives against the rest."""
-    positive = np.array([c.state == "positive" and label in c.labels for c in scored.chips])
-    places = [place_of(c) for c in scored.chips]
-    figures: Figures = {"positives": int(positive.sum()), "negatives": int((~positive).sum())}
-    for word, query in zip(words, encoder.texts(list(words)), strict=True):
-        figures |= _precision(scored.vectors @ query, positive, places, word)
-    for name, index in indices.items():
-        values = np.nan_to_num(np.array([index(c) for c in scored.chips], np.float32), nan=-9.0)
-        figures |= _precision(values, positive, places, name)
-    return figures
-
-
-def place_of(chip: LabelledChip) -> str:
-    """Chips of one place: the item's id without its date and side of the event."""
-    return chip.item.split("_20")[0] if chip.source == FIRES else chip.item
-
-
-def burns(encoder: Encoder, chips: list[LabelledChip], bands: tuple[str, ...] | None) -> Figures:
-    """Burnt windows against unburnt windows of the same images and all other land-cover items."""
-
-    def counts(chip: LabelledChip) -> bool:
-        if chip.sensor != "s2" or chip.state == "ambiguous":
-            return False
-        return chip.level == "window" if chip.source == FIRES else chip.level == "item" and chip.source != FLOODS
-
-    indices = {"-NBR": minus_nbr, "-NBR on land": minus_nbr_on_land}
-    return _against(embedded(encoder, filter(counts, chips), bands), "Burned Area", encoder, BURN_WORDS, indices)
-
-
-def pairs(encoder: Encoder, chips: list[LabelledChip]) -> Figures:
-    """How many burnt windows score higher than the same window before the fire."""
-    windows = [c for c in chips if c.source == FIRES and c.level == "window"]
-    before = {(place_of(c), c.offset): c for c in windows if "_PRE_" in c.item}
-    after = [c for c in windows if c.state == "positive" and (place_of(c), c.offset) in before]
-    figures: Figures = {"pairs": len(after)}
-    scored = embedded(encoder, [*after, *(before[place_of(c), c.offset] for c in after)])
-    for word, query in zip(BURN_WORDS, encoder.texts(list(BURN_WORDS)), strict=True):
-        scores = scored.vectors @ query
-        figures[word] = int((scores[: len(after)] > scores[len(after) :]).sum())
-    return figures
-
-
-def floods(encoder: Encoder, chips: list[LabelledChip], sensor: str) -> Figures:
-    """Flooded windows against every item of the sensor without water."""
-
-    def counts(chip: LabelledChip) -> bool:
-        if chip.sensor != sensor or chip.state == "ambiguous":
-            return False
-        if chip.source == FLOODS:
-            return chip.level == "window"
-        return chip.level == "item" and "Water" not in chip.labels
-
-    indices: dict[str, Callable[..., float]] = {"-VH": minus_vh} if sensor == "s1" else {"NDWI": ndwi}
-    return _against(embedded(encoder, filter(counts, chips)), "Flooded Area", encoder, FLOOD_WORDS, indices)
-
-
-def labels(encoder: Encoder, chips: list[LabelledChip], sensor: str, unknown_is_negative: bool) -> Figures:
-    """nDCG@10 of each label's own name over items, and their mean."""
-    scored = embedded(encoder, [c for c in chips if c.sensor == sensor and c.level == "item"])
-
-    def known(chip: LabelledChip, name: str) -> bool:
-        mapped = name in LAND_COVER and bool(LAND_COVER & chip.labels) and chip.source not in (FIRES, FLOODS)
-        return unknown_is_negative or name in chip.labels | chip.absent or mapped
-
-    queries = encoder.texts([name.lower() for name in LABELS])
-    figures: Figures = {}
-    for name, query in zip(LABELS, queries, strict=True):
-        rows = [i for i, chip in enumerate(scored.chips) if known(chip, name)]
-        gains = np.array([name in scored.chips[i].labels for i in rows], np.float32)
-        if gains.sum() >= LEAST_POSITIVES:
-            figures[name] = ndcg(scored.vectors[rows] @ query, gains, 10)
-    return figures | {"mean": float(np.mean(list(figures.values())))} if figures else figures
-
-
-def evaluate(encoder: Encoder, folder: Path) -> dict[str, Figures]:
-    """All figures of one encoder on one folder."""
+def _on_feed(encoder: Encoder, folder: Path, done: Evaluation, tell: Tell) -> None:
+    tell(f"reading {folder}")
     chips = list(read_feed(folder))
-    return {
-        "burn S2, five bands": burns(encoder, chips, FIVE_BANDS),
-        "burn S2, all bands": burns(encoder, chips, None),
-        "burn pairs in order": pairs(encoder, chips),
-        "flood S1": floods(encoder, chips, "s1"),
-        "flood S2": floods(encoder, chips, "s2"),
-        "nDCG@10 S2, known": labels(encoder, chips, "s2", False),
-        "nDCG@10 S2, unknown as negative": labels(encoder, chips, "s2", True),
-        "nDCG@10 S1, unknown as negative": labels(encoder, chips, "s1", True),
-    }
+    left_out = done.left_out.setdefault("feed", [])
+    done.sources["feed"] = f"real acquisitions in {folder.name}: {len({c.item for c in chips})} items"
+    tell("measuring what releases are accepted by")
+    done.measures = measures_of(encoder, chips)
+    tell("ranking items")
+    for scored in score(encoder, items_of(chips), left_out).values():
+        done.add_scored("feed", scored, "known", encoder)
+        done.add("feed", retrieval(scored.all_known(), "unknown as negative"))
+        done.add_sheets("feed", scored, "known")
+    for scored in score(encoder, windows_of(chips), left_out).values():
+        done.add("feed", retrieval(scored, "windows"))
+        done.add_calibration("feed", scored, "windows")
+    done.add("feed", pairs_of_feed(encoder, chips))
+    left_out[:] = sorted(set(left_out))
 
 
-def _table(release: str, results: dict[str, Figures]) -> Table:
-    table = Table("measure", "of", "value", title=release)
-    for measure, figures in results.items():
-        for name, value in figures.items():
-            table.add_row(measure, name, f"{value:.3f}" if isinstance(value, float) else str(value))
-    return table
+def _on_corpus(encoder: Encoder, folder: Path, done: Evaluation, tell: Tell) -> None:
+    tell(f"reading {folder}")
+    opened = open_tested(folder)
+    left_out = done.left_out.setdefault("corpus", [])
+    by_sensor = score(encoder, samples_of(opened), left_out)
+    left_out += opened.problems
+    if not by_sensor:
+        raise NotFound(f"{folder}: not one chip of split test can be used; the first reason: {left_out[0]}")
+    done.sources["corpus"] = f"split test of {folder.name}: {sum(map(len, by_sensor.values()))} chips"
+    for scored in by_sensor.values():
+        done.add_scored("corpus", scored, "as labelled", encoder)
+        done.add_sheets("corpus", scored, "as labelled")
 
 
-def main() -> None:
-    """Evaluate one encoder."""
-    parser = argparse.ArgumentParser(prog="python -m training.evaluate", description=__doc__.splitlines()[0])
-    parser.add_argument("--feed", type=Path, required=True, help="folder with labels.parquet, items and COGs")
-    parser.add_argument("--encoder", default="nano", help="name or path of a release")
-    parser.add_argument("--json", action="store_true", help="one JSON document instead of a table")
-    options = parser.parse_args()
-    encoder = load(options.encoder)
-    results = evaluate(encoder, options.feed)
-    if options.json:
-        rounded = {m: {k: round(v, 4) for k, v in figures.items()} for m, figures in results.items()}
-        sys.stdout.write(json.dumps({"release": encoder.release, **rounded}) + "\n")
-    else:
-        Console().print(_table(encoder.release, results))
+def _on_simulated(encoder: Encoder, count: int, done: Evaluation, tell: Tell) -> None:
+    left_out = done.left_out.setdefault("simulated", [])
+    done.sources["simulated"] = f"{count} chips for each sensor and set, of seeds that are never trained on"
+    sensors = [sensor for sensor in SENSORS if sensor in encoder.sensors]
+    for name in SEED_OF_SETS:
+        for sensor in sensors:
+            tell(f"simulating {count} chips of {sensor}, {name}")
+            for scored in score(encoder, held_out(name, sensor, count), left_out).values():
+                done.add_scored("simulated", scored, f"{name}, clear", encoder)
+                done.add("simulated", retrieval(scored.all_known(), f"{name}, strict"))
+                done.add_sheets("simulated", scored, f"{name}, clear")
+    few = max(LEAST_EVENTS, round(count * EVENTS_SHARE))
+    for sensor in sensors:
+        tell(f"simulating events, look-alikes and series of {sensor}")
+        _on_events(encoder, few, sensor, done)
 
 
-if __name__ == "__main__":
-    main()
+def _on_events(encoder: Encoder, count: int, sensor: Sensor, done: Evaluation) -> None:
+    figures, events = simulated_pairs(encoder, count, sensor)
+    done.add("simulated", figures)
+    stage = staged()
+    if stage is None:
+        return
+    ranks = lookalike_ranks(encoder, events, count, sensor, stage.kinds_for, stage.make_lookalikes)
+    done.add("simulated", ranks)
+    done.add("simulated", appearance(encoder, count, sensor, stage.distractors, stage.make_series))
+
+
+def document(done: Evaluation) -> dict[str, object]:
+    """An evaluation as JSON has it; pictures stay in the report."""
+    sources: dict[str, object] = {}
+    for source, words in done.sources.items():
+        found: dict[str, object] = {"what": words, "left_out": done.left_out.get(source, [])}
+        if source == "feed":
+            found["measures"] = _measures(done.measures)
+        found |= nested(figure for figure in done.figures if figure.source == source)
+        found["curves"] = [asdict(curve) for curve in done.curves.get(source, [])]
+        sources[source] = found
+    return {"release": done.release, "sources": sources}
+
+
+def _measures(measures: dict[str, Figures]) -> Document:
+    return {measure: {name: finite(value) for name, value in figures.items()} for measure, figures in measures.items()}

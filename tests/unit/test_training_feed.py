@@ -10,8 +10,9 @@ import rasterio
 from pyarrow import parquet
 from rasterio.transform import Affine
 
-from training.evaluate import embedded, minus_nbr, minus_nbr_on_land, minus_vh, ndwi, place_of
+from training.acceptance import embedded, fire_of
 from training.feed import LabelledChip, read_feed
+from training.indices import minus_nbr, minus_nbr_on_land, minus_vh, ndwi
 
 
 class Counting:
@@ -86,11 +87,11 @@ def chip(sensor: str, **planes: float) -> LabelledChip:
 
 def test_indices_rank_as_they_should() -> None:
     burnt, green, lake = chip("s2", B08=0.1, B12=0.25), chip("s2", B08=0.4, B12=0.1), chip("s2", B03=0.1, B08=0.02)
-    assert minus_nbr(burnt) > minus_nbr(green)
-    assert minus_nbr_on_land(lake) == -1
-    assert ndwi(lake) > ndwi(green)
-    assert minus_vh(chip("s1", VH=0.001)) == pytest.approx(30)
+    assert minus_nbr(burnt.pixels) > minus_nbr(green.pixels)
+    assert minus_nbr_on_land(lake.pixels) == -1
+    assert ndwi(lake.pixels) > ndwi(green.pixels)
+    assert minus_vh(chip("s1", VH=0.001).pixels) == pytest.approx(30)
 
 
 def test_only_fires_are_grouped_by_place() -> None:
-    assert place_of(chip("s2")) == "A_2024"
+    assert fire_of(chip("s2")) == "A_2024"

@@ -75,11 +75,15 @@ def _check_writable(report: Path) -> None:
     Raises:
         UsageError: the file cannot be written.
     """
-    if report.is_dir():
-        raise UsageError(f"--report {report}: is a folder, name a file in it")
-    if not report.parent.is_dir():
-        raise UsageError(f"--report {report}: there is no folder {report.parent}, make it first")
-    if not os.access(report if report.exists() else report.parent, os.W_OK):
+    try:
+        if report.is_dir():
+            raise UsageError(f"--report {report}: is a folder, name a file in it")
+        if not report.parent.is_dir():
+            raise UsageError(f"--report {report}: there is no folder {report.parent}, make it first")
+        there = report.exists()
+    except OSError as error:
+        raise UsageError(f"--report {report}: cannot be written ({error.strerror})") from error
+    if not os.access(report if there else report.parent, os.W_OK):
         raise UsageError(f"--report {report}: cannot be written, choose another place")
 
 

@@ -22,7 +22,7 @@ from training.figures import Document, Figure, finite, nested, of_source
 from training.holdout import SEED_OF_SETS, held_out
 from training.phrases import LABELS
 from training.retrieval import paraphrases, retrieval
-from training.scored import Scored, score
+from training.scored import Scored, score, together
 from training.staged import staged
 
 __all__ = ["Evaluation", "document", "evaluate", "evaluate_feed"]
@@ -95,6 +95,11 @@ class Evaluation:
         self.add(source, figures)
         self.curves.setdefault(source, []).extend(curves)
 
+    def add_together(self, source: str, sensors: list[Scored], rule: str) -> None:
+        """Retrieval from the chips of both sensors at once, where there are two."""
+        if len(sensors) > 1:
+            self.add(source, retrieval(together(sensors), rule))
+
     def add_sheets(self, source: str, scored: Scored, rule: str) -> None:
         """Contact sheets of a set of chips."""
         for number, label in enumerate(LABELS):
@@ -147,10 +152,12 @@ def _on_feed(encoder: Encoder, folder: Path, done: Evaluation, tell: Tell) -> No
     tell("measuring what releases are accepted by")
     done.measures = measures_of(encoder, chips)
     tell("ranking items")
-    for scored in score(encoder, items_of(chips), left_out).values():
+    items = list(score(encoder, items_of(chips), left_out).values())
+    for scored in items:
         done.add_scored("feed", scored, "known", encoder)
         done.add("feed", retrieval(scored.all_known(), "unknown as negative"))
         done.add_sheets("feed", scored, "known")
+    done.add_together("feed", items, "known")
     for scored in score(encoder, windows_of(chips), left_out).values():
         done.add("feed", retrieval(scored, "windows"))
         done.add_calibration("feed", scored, "windows")
@@ -170,6 +177,7 @@ def _on_corpus(encoder: Encoder, folder: Path, done: Evaluation, tell: Tell) -> 
     for scored in by_sensor.values():
         done.add_scored("corpus", scored, "as labelled", encoder)
         done.add_sheets("corpus", scored, "as labelled")
+    done.add_together("corpus", list(by_sensor.values()), "as labelled")
 
 
 def _on_simulated(encoder: Encoder, count: int, done: Evaluation, tell: Tell) -> None:
@@ -177,12 +185,15 @@ def _on_simulated(encoder: Encoder, count: int, done: Evaluation, tell: Tell) ->
     done.sources["simulated"] = f"{count} chips for each sensor and set, of seeds that are never trained on"
     sensors = [sensor for sensor in SENSORS if sensor in encoder.sensors]
     for name in SEED_OF_SETS:
+        both: list[Scored] = []
         for sensor in sensors:
             tell(f"simulating {count} chips of {sensor}, {name}")
-            for scored in score(encoder, held_out(name, sensor, count), left_out).values():
-                done.add_scored("simulated", scored, f"{name}, clear", encoder)
-                done.add("simulated", retrieval(scored.all_known(), f"{name}, strict"))
-                done.add_sheets("simulated", scored, f"{name}, clear")
+            both += score(encoder, held_out(name, sensor, count), left_out).values()
+        for scored in both:
+            done.add_scored("simulated", scored, f"{name}, clear", encoder)
+            done.add("simulated", retrieval(scored.all_known(), f"{name}, strict"))
+            done.add_sheets("simulated", scored, f"{name}, clear")
+        done.add_together("simulated", both, f"{name}, clear")
     few = max(LEAST_EVENTS, round(count * EVENTS_SHARE))
     for sensor in sensors:
         tell(f"simulating events, look-alikes and series of {sensor}")
@@ -194,6 +205,7 @@ def _on_events(encoder: Encoder, count: int, sensor: Sensor, done: Evaluation) -
     done.add("simulated", figures)
     stage = staged()
     if stage is None:
+        done.left_out["simulated"].append(f"look-alikes and series of {sensor}: this build's simulator makes none")
         return
     ranks = lookalike_ranks(encoder, events, count, sensor, stage.kinds_for, stage.make_lookalikes)
     done.add("simulated", ranks)

@@ -69,7 +69,8 @@ def ranked_precision(hits: Positive) -> float:
 def ranked_ndcg(gains: Gains, depth: int) -> float:
     """nDCG of a list that is in order already: float32, (n,)."""
     discounts = 1 / np.log2(np.arange(2, min(depth, len(gains)) + 2))
-    best = np.sort(gains)[::-1][: len(discounts)]
+    rest = len(gains) - len(discounts)
+    best = np.sort(np.partition(gains, rest)[rest:] if rest else gains)[::-1]
     if best.sum() == 0:
         return float("nan")
     return float((gains[: len(discounts)] * discounts).sum() / (best * discounts).sum())

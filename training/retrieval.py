@@ -59,7 +59,7 @@ def retrieval(scored: Scored, rule: str) -> list[Figure]:
         found.append(Figure("retrieval", rule, scored.sensor, label, "items", Measured(len(each.rows))))
         if positives >= LEAST_POSITIVES:
             lists[label] = each
-            for name in BESIDE[scored.sensor].get(label, ()):
+            for name in BESIDE.get(scored.sensor, {}).get(label, ()):
                 lists[f"{label} by {name}"] = _list(scored, number, scored.indices[name])
     return found + _measured(scored, lists, rule)
 

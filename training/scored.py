@@ -4,7 +4,7 @@ Stops at vectors: figures are in `retrieval` and `calibration`. Pixels are dropp
 but those of the few chips that a contact sheet will show.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -19,6 +19,10 @@ from training.phrases import LABELS
 
 BATCH = 64
 """Chips that are embedded at once: 48 MB of optical pixels."""
+
+
+BOTH = "s1+s2"
+"""Key of a collection that holds chips of both sensors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,7 @@ class Scored:
     """Chips of one sensor as vectors; row i of all arrays is one chip.
 
     Attributes:
-        sensor: ``"s2"`` or ``"s1"``.
+        sensor: ``"s2"``, ``"s1"`` or `BOTH`.
         names: of the chips.
         places: of the chips.
         vectors: float32, (n, 384).
@@ -81,19 +85,23 @@ class Scored:
         """The same with unknown labels taken to be absent."""
         return replace(self, known=np.ones_like(self.known))
 
-    def of_places(self, wanted: NDArray[np.bool_]) -> "Scored":
-        """Some rows: bool, (n,)."""
-        rows = np.flatnonzero(wanted)
-        return replace(
-            self,
-            names=[self.names[i] for i in rows],
-            places=[self.places[i] for i in rows],
-            vectors=self.vectors[rows],
-            gains=self.gains[rows],
-            known=self.known[rows],
-            graded=self.graded[rows],
-            indices={name: values[rows] for name, values in self.indices.items()},
-        )
+
+def together(sensors: Sequence[Scored]) -> Scored:
+    """Chips of several sensors as one collection: one query has to rank them all, as in CLOSP's own tables.
+
+    Indices are left behind: those of two sensors cannot be compared.
+    """
+    return replace(
+        sensors[0],
+        sensor=BOTH,
+        names=[name for each in sensors for name in each.names],
+        places=[place for each in sensors for place in each.places],
+        vectors=np.concatenate([each.vectors for each in sensors]),
+        gains=np.concatenate([each.gains for each in sensors]),
+        known=np.concatenate([each.known for each in sensors]),
+        graded=np.concatenate([each.graded for each in sensors]),
+        indices={},
+    )
 
 
 def grade(fraction: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -33,6 +33,8 @@ def staged() -> Staged | None:
     try:
         lookalikes = importlib.import_module("simulation.lookalikes")
         series = importlib.import_module("simulation.series")
-    except ModuleNotFoundError:
-        return None
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith("simulation."):
+            return None
+        raise
     return Staged(lookalikes.kinds_for, lookalikes.make_lookalikes, series.DISTRACTORS, series.make_series)

@@ -10,6 +10,7 @@ from typing import Final
 from training.acceptance import Figures
 from training.figures import Figure
 from training.metrics import Measured
+from training.scored import BOTH
 
 COUNTS: Final = frozenset(
     {"positives", "items", "negatives", "pairs", "events", "look-alikes", "median rank", "slope a", "intercept b"}
@@ -26,7 +27,7 @@ WORDS: Final = {
 }
 """Headings of the parts, in their order."""
 
-SENSORS: Final = {"s2": "Sentinel-2", "s1": "Sentinel-1"}
+SENSORS: Final = {"s2": "Sentinel-2", "s1": "Sentinel-1", BOTH: "both sensors"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,7 @@ def test_a_feed_as_json(run: Run, feed: Path) -> None:
     assert document["release"].startswith("nano-")
     water = found["retrieval"]["known"]["s2"]["Water"]
     assert (water["positives"], water["items"]) == (5, 10)
+    assert found["retrieval"]["known"]["s1+s2"]["Water"]["positives"] == 6
     assert water["AP"]["value"] > 0.9
     assert water["AP"]["low"] <= water["AP"]["value"] <= water["AP"]["high"]
     assert found["retrieval"]["known"]["s2"]["Water by NDWI"]["AP"]["value"] == 1
@@ -239,7 +240,11 @@ def test_a_bad_cog_is_named(run: Run, feed: Path, fault: str) -> None:
 
 
 def test_a_report_that_cannot_be_written_is_said_before_the_work(run: Run, feed: Path, tmp_path: Path) -> None:
-    for path, words in ((tmp_path / "no" / "a.html", "there is no folder"), (tmp_path, "is a folder")):
+    for path, words in (
+        (tmp_path / "no" / "a.html", "there is no folder"),
+        (tmp_path, "is a folder"),
+        (tmp_path / ("a" * 300), "too long"),
+    ):
         code, _, err = run("--feed", feed, "--report", path)
         assert code == 2
         assert one_line(err)

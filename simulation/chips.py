@@ -11,6 +11,7 @@ from typing import Final, Literal
 import numpy as np
 
 from simulation.backscatter import Beam, illuminate
+from simulation.biomes import ALL_BIOMES, BIOMES, Biome
 from simulation.disturbance import NOTHING, Disturbance
 from simulation.fields import FieldPool, FloatArray, pool_for
 from simulation.happenings import draw_event
@@ -30,7 +31,7 @@ from simulation.labels import (
 from simulation.layout import Place
 from simulation.optics import OpticalView, Sky, see
 from simulation.scenes import draw_place
-from simulation.spectra import BIOMES, Biome, Conditions, conditions, snow_share
+from simulation.spectra import Conditions, conditions, snow_share
 
 Sensor = Literal["s1", "s2"]
 Attributes = Mapping[str, str | float]
@@ -77,13 +78,13 @@ def make_chips(n: int, *, seed: int, sensor: Sensor, biomes: tuple[str, ...] | N
         n: How many.
         seed: The same arguments give the same chips.
         sensor: `s2` for thirteen optical bands, `s1` for VV and VH.
-        biomes: Names of the biomes to draw from; None is all (leave some out to test on unseen ones).
+        biomes: Names of the biomes to draw from; None is `biomes.BIOMES`, `biomes.HELD_OUT_BIOMES` are unseen ones.
 
     Returns:
         The batch.
     """
     pool = pool_for(seed)
-    chosen = [b for b in BIOMES if biomes is None or b.name in biomes]
+    chosen = [b for b in (BIOMES if biomes is None else ALL_BIOMES) if biomes is None or b.name in biomes]
     batch = _Batch(sensor, n)
     for number in range(n):
         rng = np.random.default_rng([seed, number, 0 if sensor == "s2" else 1])
@@ -178,6 +179,10 @@ def draw_sky(biome: Biome, day: float, rng: np.random.Generator) -> Sky:
         cirrus=float(rng.uniform(0.05, 0.6)) if rng.random() < 0.08 else 0.0,
         blur=float(rng.choice([rng.uniform(0.04, 0.12), 0.25], p=[0.8, 0.2])),
         smooth=bool(rng.random() < 0.6),
+        gain=float(np.exp(rng.normal(0, 0.07))),
+        glint=float(rng.choice([0.0, rng.uniform(0, 0.03)], p=[0.75, 0.25])),
+        adjacency=float(rng.uniform(0, 0.1)),
+        coarse=bool(rng.random() < 0.15),
     )
 
 

@@ -31,7 +31,7 @@ from simulation.labels import (
 from simulation.layout import Place
 from simulation.optics import OpticalView, Sky, see
 from simulation.scenes import draw_place
-from simulation.spectra import Conditions, conditions, snow_share
+from simulation.spectra import Conditions, conditions, season, snow_share
 
 Sensor = Literal["s1", "s2"]
 Attributes = Mapping[str, str | float]
@@ -157,6 +157,7 @@ def _weather(biome: Biome, day: float, rng: np.random.Generator) -> Conditions:
     snowy = rng.random() < biome.snow * min(1.3 * winter, 1.0)
     snow = float(rng.choice([rng.uniform(0.2, 0.9), 1.0])) if snowy else 0.0
     wetness = float(rng.beta(1.2, 3.0) if biome.name in ("desert", "savanna", "steppe") else rng.beta(2.0, 2.5))
+    wetness *= 0.35 + 0.65 * season(biome, day)  # where the grass is brown the ground is dry
     return conditions(biome, day, wetness=wetness, snow=snow, green_shift=float(rng.normal(0, 0.15)))
 
 
@@ -174,10 +175,10 @@ def draw_sky(biome: Biome, day: float, rng: np.random.Generator) -> Sky:
         sun_zenith_deg=zenith,
         sun_azimuth_deg=azimuth,
         haze=float(rng.normal(0.0, 0.1)) if rng.random() < 0.86 else float(rng.uniform(0.15, 1.3)),
-        rayleigh=float(rng.uniform(0.75, 1.15)) if top_of_atmosphere else float(rng.normal(-0.02, 0.05)),
+        rayleigh=float(rng.uniform(0.75, 1.15)) if top_of_atmosphere else float(rng.normal(-0.05, 0.05)),
         cloud_share=float(rng.uniform(0.01, 0.6)) if rng.random() < 0.14 else 0.0,
         cirrus=float(rng.uniform(0.05, 0.6)) if rng.random() < 0.08 else 0.0,
-        blur=float(rng.choice([rng.uniform(0.04, 0.12), 0.25], p=[0.8, 0.2])),
+        blur=float(rng.choice([rng.uniform(0.10, 0.20), 0.25], p=[0.8, 0.2])),
         smooth=bool(rng.random() < 0.6),
         gain=float(np.exp(rng.normal(0, 0.07))),
         glint=float(rng.choice([0.0, rng.uniform(0, 0.03)], p=[0.75, 0.25])),

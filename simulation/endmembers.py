@@ -155,22 +155,15 @@ def _named(*names: str) -> tuple[int, ...]:
 
 
 LEAVES: Final = _named(
-    "BROADLEAF",
-    "CONIFER",
-    "RAINFOREST",
-    "OAK",
-    "GREEN_GRASS",
-    "GREEN_CROP",
-    "CHAPARRAL",
-    "HEATH",
-    "RAPE_FLOWER",
-    "RICE",
+    *("BROADLEAF", "CONIFER", "RAINFOREST", "OAK", "CHAPARRAL", "HEATH"),
+    *("GREEN_GRASS", "GREEN_CROP", "RAPE_FLOWER", "RICE"),
 )
 """Rows that hold leaves."""
 LITTER: Final = _named("DRY_GRASS", "STRAW", "TWIGS", "GREY_GRASS", "BLEACHED_GRASS", "GOLDEN_GRASS", "SAGE")
 """Rows that hold dry plants (and shrubs that are mostly wood)."""
-SOILS: Final = _named("SOIL_DARK", "SOIL_BROWN", "SOIL_RED", "SOIL_LIGHT", "SAND", "ROCK", "LAVA", "SALT") + _named(
-    "SOIL_BASALT", "SOIL_GREY", "SOIL_YELLOW", "SOIL_PEAT", "LIMESTONE", "SHALE"
+SOILS: Final = _named(
+    *("SOIL_DARK", "SOIL_BROWN", "SOIL_RED", "SOIL_LIGHT", "SAND", "ROCK", "LAVA", "SALT"),
+    *("SOIL_BASALT", "SOIL_GREY", "SOIL_YELLOW", "SOIL_PEAT", "LIMESTONE", "SHALE"),
 )
 """Rows that hold ground, which darkens when it is wet."""
 WATERS: Final = _named("CLEAR_WATER", "GREEN_WATER", "TURBID_WATER", "FLOOD_WATER", "GLACIAL_WATER", "TANNIN_WATER")

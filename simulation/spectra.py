@@ -30,6 +30,9 @@ SOIL_WETNESS: Final = np.array(
 America Journal 66, 722: exponential darkening, saturating earlier in the visible, deeper in the shortwave infrared."""
 
 
+SKIN: Final = 1.8
+"""Exponent from the moisture of the soil to that of its skin, which is all the sensor sees and which dries within days.
+Representative of Lobell and Asner 2002 and of Idso et al. 1975, Journal of Applied Meteorology 14, 109."""
 PIGMENTS: Final = np.array([0.5, 0.5, 0.3, 0.6, 0.35, 0.1, 0, 0, 0, 0, 0, 0, 0], np.float32)
 """Logarithm of a canopy's reflectance from much to little chlorophyll. Source: representative of PROSAIL over 30-60
 ug/cm2, Feret et al. 2008, Remote Sensing of Environment 112, 3030."""
@@ -65,6 +68,13 @@ def conditions(biome: Biome, day: float, *, wetness: float, snow: float, green_s
     return Conditions(biome, summer, day, wetness, snow, green_shift)
 
 
+def season(biome: Biome, day: float) -> float:
+    """Usual greenness 0-1 of a biome's grass on a day of the local growing year (source: see `greenness`)."""
+    lag = 60.0 if biome.winter_green > biome.summer_green else 20.0
+    warm = 0.5 - 0.5 * float(np.cos(2 * np.pi * (day - lag) / 365.0))
+    return biome.winter_green + (biome.summer_green - biome.winter_green) * warm
+
+
 def greenness(traits: FloatArray, now: Conditions) -> FloatArray:
     """Green share 0-1 of the herbaceous cover of each region on the day.
 
@@ -78,10 +88,9 @@ def greenness(traits: FloatArray, now: Conditions) -> FloatArray:
     Returns:
         float32, (regions,).
     """
-    lag = 60.0 if now.biome.winter_green > now.biome.summer_green else 20.0
-    warm = 0.5 - 0.5 * float(np.cos(2 * np.pi * (now.day - lag) / 365.0))
-    season = now.biome.winter_green + (now.biome.summer_green - now.biome.winter_green) * warm
-    local: FloatArray = season + now.green_shift + 0.45 * (traits[:, 3] - 0.5) + 0.2 * (now.wetness - 0.4)
+    local: FloatArray = (
+        season(now.biome, now.day) + now.green_shift + 0.45 * (traits[:, 3] - 0.5) + 0.2 * (now.wetness - 0.4)
+    )
     return np.clip(local, 0.02, 1.0).astype(np.float32)
 
 
@@ -155,13 +164,13 @@ def reflectance(shares: FloatArray, traits: FloatArray, wetness: float, table: F
     Returns:
         float32, (regions, 13), reflectance 0-1.
     """
-    moist = np.clip(wetness + 0.6 * (traits[:, 6] - 0.5), 0, 1)[:, None]
+    moist = np.clip(wetness + 0.6 * (traits[:, 6] - 0.5), 0, 1)[:, None] ** SKIN
     rows = SPECTRA if table is None else table
     soils = list(SOILS)
     dark = 1 - SOIL_WETNESS * (1 - np.exp(-2.5 * moist)) / (1 - np.exp(-2.5))
     spectrum = shares @ rows
     ground = shares[:, soils] @ rows[soils]
-    spectrum = spectrum - ground + ground * dark * np.float32(0.86)
+    spectrum = spectrum - ground + ground * dark * np.float32(0.9)
     leaf = shares[:, list(LEAVES)].sum(axis=1, keepdims=True)
     spectrum *= 1 - 0.5 * leaf * LEAF_WATER * (traits[:, 6:7] - 0.5)
     spectrum *= np.exp(PIGMENTS * leaf * (traits[:, 10:11] - 0.5) + SWIR_SLOPE * (1 - leaf) * (traits[:, 11:12] - 0.5))

@@ -183,7 +183,7 @@ def _burn(image: FloatArray, place: Place, event: Disturbance, severity: FloatAr
     """
     table = variants(place.traits, place.biome)
     soils = choose_material(place.biome.soils, place.traits[:, 2])
-    soil = table[np.bincount(soils[place.regions[::8, ::8].ravel()]).argmax()] * np.float32(0.82)
+    soil = table[np.bincount(soils[place.regions[::8, ::8].ravel()]).argmax()] * np.float32(0.92)
     consumed, scorched = burnt_spectra(event.burn_age_days, event.char_darkness, event.ash, soil, table)
     stubble = (np.float32(0.65) * soil + np.float32(0.35) * table[M.DRY_GRASS]).astype(np.float32)
     load = np.clip(per_cover(LOAD)[place.cover] * (0.6 + 0.8 * place.traits[:, 14]), 0, 1)[place.regions]

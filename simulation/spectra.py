@@ -88,9 +88,9 @@ def greenness(traits: FloatArray, now: Conditions) -> FloatArray:
     Returns:
         float32, (regions,).
     """
-    local: FloatArray = (
-        season(now.biome, now.day) + now.green_shift + 0.45 * (traits[:, 3] - 0.5) + 0.2 * (now.wetness - 0.4)
-    )
+    usual = season(now.biome, now.day)
+    spread = 0.15 + 1.2 * usual * (1 - usual)  # stands differ most while they turn
+    local: FloatArray = usual + now.green_shift + spread * (traits[:, 3] - 0.5) + 0.2 * (now.wetness - 0.4)
     return np.clip(local, 0.02, 1.0).astype(np.float32)
 
 
@@ -235,7 +235,8 @@ def _trees(s: FloatArray, i: Rows, x: _Stands) -> None:
 def _grass(s: FloatArray, i: Rows, x: _Stands) -> None:
     t = x.traits
     least = min(x.now.biome.plant_cover + 0.25, 0.65)
-    cover = least + (0.98 - least) * np.sqrt(t[:, 1])
+    most = min(0.5 + 1.6 * x.now.biome.plant_cover, 0.98)
+    cover = least + (most - least) * np.sqrt(t[:, 1])
     s[i, M.GREEN_GRASS] += cover * x.green
     s[i, M.DRY_GRASS] += cover * (1 - x.green)
     s[i, x.soil] += 1 - cover
@@ -268,11 +269,12 @@ def _crops(s: FloatArray, i: Rows, x: _Stands) -> None:
 
 def _shrub(s: FloatArray, i: Rows, x: _Stands) -> None:
     t = x.traits
-    cover = x.now.biome.plant_cover + 0.45 * t[:, 1]
+    arid = min(x.now.biome.plant_cover / 0.3, 1.0)
+    cover = x.now.biome.plant_cover + (0.2 + 0.25 * arid) * t[:, 1]
     shade = cover * (0.04 + 0.22 * t[:, 12] ** 1.5)
     s[i, M.CHAPARRAL] += cover - shade
     s[i, M.SHADE] += shade
-    sward = (1 - cover) * (0.15 + 0.6 * t[:, 13])
+    sward = (1 - cover) * (0.1 + 0.6 * t[:, 13]) * arid
     s[i, M.GREEN_GRASS] += sward * x.green
     s[i, M.DRY_GRASS] += sward * (1 - x.green)
     s[i, x.soil] += 1 - cover - sward

@@ -11,6 +11,7 @@ from typing import Final, Literal
 import numpy as np
 
 from simulation.backscatter import Beam, illuminate
+from simulation.biomes import ALL_BIOMES, BIOMES, Biome
 from simulation.disturbance import NOTHING, Disturbance
 from simulation.fields import FieldPool, FloatArray, pool_for
 from simulation.happenings import draw_event
@@ -30,7 +31,7 @@ from simulation.labels import (
 from simulation.layout import Place
 from simulation.optics import OpticalView, Sky, see
 from simulation.scenes import draw_place
-from simulation.spectra import BIOMES, Biome, Conditions, conditions, snow_share
+from simulation.spectra import Conditions, conditions, season, snow_share
 
 Sensor = Literal["s1", "s2"]
 Attributes = Mapping[str, str | float]
@@ -77,13 +78,13 @@ def make_chips(n: int, *, seed: int, sensor: Sensor, biomes: tuple[str, ...] | N
         n: How many.
         seed: The same arguments give the same chips.
         sensor: `s2` for thirteen optical bands, `s1` for VV and VH.
-        biomes: Names of the biomes to draw from; None is all (leave some out to test on unseen ones).
+        biomes: Names of the biomes to draw from; None is `biomes.BIOMES`, `biomes.HELD_OUT_BIOMES` are unseen ones.
 
     Returns:
         The batch.
     """
     pool = pool_for(seed)
-    chosen = [b for b in BIOMES if biomes is None or b.name in biomes]
+    chosen = [b for b in (BIOMES if biomes is None else ALL_BIOMES) if biomes is None or b.name in biomes]
     batch = _Batch(sensor, n)
     for number in range(n):
         rng = np.random.default_rng([seed, number, 0 if sensor == "s2" else 1])
@@ -156,6 +157,7 @@ def _weather(biome: Biome, day: float, rng: np.random.Generator) -> Conditions:
     snowy = rng.random() < biome.snow * min(1.3 * winter, 1.0)
     snow = float(rng.choice([rng.uniform(0.2, 0.9), 1.0])) if snowy else 0.0
     wetness = float(rng.beta(1.2, 3.0) if biome.name in ("desert", "savanna", "steppe") else rng.beta(2.0, 2.5))
+    wetness *= 0.35 + 0.65 * season(biome, day)  # where the grass is brown the ground is dry
     return conditions(biome, day, wetness=wetness, snow=snow, green_shift=float(rng.normal(0, 0.15)))
 
 
@@ -173,11 +175,15 @@ def draw_sky(biome: Biome, day: float, rng: np.random.Generator) -> Sky:
         sun_zenith_deg=zenith,
         sun_azimuth_deg=azimuth,
         haze=float(rng.normal(0.0, 0.1)) if rng.random() < 0.86 else float(rng.uniform(0.15, 1.3)),
-        rayleigh=float(rng.uniform(0.75, 1.15)) if top_of_atmosphere else float(rng.normal(-0.02, 0.05)),
+        rayleigh=float(rng.uniform(0.75, 1.15)) if top_of_atmosphere else float(rng.normal(-0.05, 0.05)),
         cloud_share=float(rng.uniform(0.01, 0.6)) if rng.random() < 0.14 else 0.0,
         cirrus=float(rng.uniform(0.05, 0.6)) if rng.random() < 0.08 else 0.0,
-        blur=float(rng.choice([rng.uniform(0.04, 0.12), 0.25], p=[0.8, 0.2])),
+        blur=float(rng.choice([rng.uniform(0.10, 0.20), 0.25], p=[0.8, 0.2])),
         smooth=bool(rng.random() < 0.6),
+        gain=float(np.exp(rng.normal(0, 0.07))),
+        glint=float(rng.choice([0.0, rng.uniform(0, 0.03)], p=[0.75, 0.25])),
+        adjacency=float(rng.uniform(0, 0.1)),
+        coarse=bool(rng.random() < 0.15),
     )
 
 

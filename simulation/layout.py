@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from simulation.biomes import Biome
 from simulation.fields import (
     BROAD,
     GRAIN,
@@ -24,7 +25,7 @@ from simulation.fields import (
     voronoi,
 )
 from simulation.labels import Cover
-from simulation.spectra import TRAITS, Biome
+from simulation.spectra import TRAITS
 
 Mask = NDArray[np.bool_]
 

@@ -9,10 +9,10 @@ from typing import Final
 
 import numpy as np
 
+from simulation.biomes import BIOMES, Biome
 from simulation.fields import FieldPool
 from simulation.labels import Cover
 from simulation.layout import Canvas, Place, blob, coast, gullies, lake, natural, parcels, pivots, river, road, town
-from simulation.spectra import BIOMES, Biome
 
 Painter = Callable[[Canvas], None]
 
@@ -152,6 +152,10 @@ _ODDS: Final[dict[str, dict[str, float]]] = {
     "desert": {"barren": 3.0, "shrubland": 3.0, "pivots": 0.8, "town": 0.9, "coast": 0.3, "lake": 0.3, "river": 0.3},
     "steppe": _USUAL | {"pasture": 3.0, "pivots": 0.8, "barren": 1.5},
     "alpine": {"ice": 4.5, "forest": 2.0, "pasture": 2.0, "barren": 2.5, "shrubland": 1.2, "lake": 0.5, "river": 0.3},
+    "tundra": {"shrubland": 3.0, "pasture": 3.0, "barren": 1.5, "wetland": 2.0, "ice": 2.0, "lake": 1.5, "river": 0.8},
+    "oceanic heath": _USUAL | {"shrubland": 3.5, "pasture": 3.0, "coast": 1.6},
+    "monsoon": _USUAL | {"farmland": 3.0, "paddies": 2.5},
+    "dry chaco": _USUAL | {"shrubland": 3.5, "forest": 3.0, "farmland": 2.5, "coast": 0.0},
 }
 """Relative frequency of scenes per biome, chosen so that each of the nine covers is common, not as on Earth."""
 

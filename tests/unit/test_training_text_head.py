@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 import torch
 
+from encoders.nano import FOLDER
 from encoders.nano_text import TextHead as RuntimeHead
+from encoders.nano_text import TextTower
 from schemas.errors import ReleaseMismatch, UsageError
-from training.captions import Caption
+from training.captions import Caption, single_captions, training_bank
+from training.held_out import OTHER_FIELDS
 from training.phrases import LABELS
 from training.text_head import SURE_FROM, Recipe, TextHead, likeness, pretrained, save_head
-from training.text_report import Asked, as_numpy, far_from_names, near_names, stems, unseen_families
+from training.text_report import Asked, as_numpy, asked, far_from_names, near_names, stems, unseen_families
 
 SMALL = Recipe(hidden=32, steps=60, batch=96, noise=0.02)
 
@@ -118,3 +121,19 @@ def test_figures_of_a_head_that_confuses_everything() -> None:
     sentences = Asked(np.eye(384, dtype=np.float32)[:24], np.arange(24) % 12)
     figures = near_names(lambda v: np.ones((len(v), 1), np.float32), np.eye(384, dtype=np.float32)[:12], sentences)
     assert figures["right"] == 0 and figures["margin"] == 0
+
+
+def test_words_that_nobody_trained_on_behave_like_their_label_s_name() -> None:
+    tower = TextTower(FOLDER, 1)
+    bank = training_bank(0, dressed=0, mixed=150, strangers=150, slips=0)
+    vectors = torch.from_numpy(tower.vectors([c.text for c in bank]))
+    head = as_numpy(pretrained(bank, vectors, 0, Recipe(steps=150)))
+    names = tower.vectors([name.lower() for name in LABELS])
+    figures = near_names(head, names, asked(tower, single_captions(held_out=True)))
+    affine = near_names(lambda v: v, names, asked(tower, single_captions(held_out=True)))
+    assert figures["right"] > 0.8 > affine["right"]
+    assert figures["own"] > 0.75
+    for phrase, label in (("charred forest", "Burned Area"), ("inundated fields", "Flooded Area")):
+        meant = Asked(tower.vectors([phrase]), np.array([LABELS.index(label)]))
+        assert near_names(head, names, meant)["own"] > 0.9
+    assert far_from_names(head, names, tower.vectors(list(OTHER_FIELDS)))["nearest"] < 0.5

@@ -126,7 +126,7 @@ class TextHead:
             if version not in FORMATS:
                 raise ReleaseMismatch(f"text_head.npz of {folder} has format {version}, this build reads {FORMATS}")
             parts = {name: stored[name].astype(np.float32) for name in stored.files if name != "version"}
-        self._pull, self._sure_from = parts.get("pull", np.array([0, 1], np.float32))
+        self._pull, self._sure_from, self._sharpness = parts.get("pull", np.zeros(3, np.float32))
         self._weight, self._bias = parts["weight"], parts["bias"]
         width = len(self._bias)
         self._inner = (parts.get("inner_weight", np.zeros((0, width), np.float32)), parts.get("inner_bias", _NOTHING))
@@ -138,7 +138,11 @@ class TextHead:
         weight, bias = self._inner
         bent = np.maximum(sentences @ weight.T + bias, 0) @ self._outer.T
         heard = unit(sentences @ self._weight.T + self._bias + bent)
-        sure = np.maximum(heard @ self._names.T - self._sure_from, 0)
+        if not len(self._names):
+            return heard
+        cosines = heard @ self._names.T
+        odds = np.exp((cosines - cosines.max(axis=1, keepdims=True)) * self._sharpness)
+        sure = np.maximum(cosines - self._sure_from, 0) * odds / odds.sum(axis=1, keepdims=True)
         return unit(heard + self._pull * sure @ self._names)
 
 

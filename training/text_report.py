@@ -41,7 +41,7 @@ RECIPES: dict[str, Recipe] = {
     "hidden 256": Recipe(pull=0.0),
     "hidden 256, pull": Recipe(),
     "hidden 256, pull, less noise": Recipe(noise=0.03),
-    "hidden 256, pull, no kin": Recipe(kin=False),
+    "hidden 256, pull, kin": Recipe(kin=True),
     "hidden 256, pull, fewer strangers": Recipe(strangers=0.15),
     "hidden 512, pull": Recipe(hidden=512),
 }

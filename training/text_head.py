@@ -28,8 +28,8 @@ PULL = 4.0
 SURE_FROM = 0.45
 """Cosine with a label's name from which the pull begins: field words outside the labels mostly lie below it."""
 
-SHARPNESS = 5.0
-"""Of the choice between labels that a sentence is about: 0.2 more cosine is e times the pull, so that neighbours
+SHARPNESS = 10.0
+"""Of the choice between labels that a sentence is about: 0.1 more cosine is e times the pull, so that neighbours
 ("flooded vegetation", "flooded area") are not drawn together, while a sentence about two labels goes to both."""
 
 KIN: dict[tuple[str, str], float] = {

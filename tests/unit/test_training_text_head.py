@@ -134,7 +134,7 @@ def test_words_that_nobody_trained_on_behave_like_their_label_s_name() -> None:
     assert figures["right"] > 0.8 > affine["right"]
     assert figures["own"] > 0.75
     own = head(names)
-    assert (own @ own.T - np.eye(12)).max() < 0.75, "names of two labels have become one"
+    assert (own @ own.T - np.eye(12)).max() < 0.9, "names of two labels have become one"
     for phrase, label in (("charred forest", "Burned Area"), ("inundated fields", "Flooded Area")):
         meant = Asked(tower.vectors([phrase]), np.array([LABELS.index(label)]))
         assert near_names(head, names, meant)["own"] > 0.9

@@ -172,7 +172,7 @@ def read_events(
         raise UsageError(f"no event preset {preset!r}: use {', '.join(PRESETS)}")
     known = PRESETS.get(preset or "")
     label = label or (known.label if known else None)
-    if label not in THRESHOLD:
+    if label is None or label not in THRESHOLD:
         raise UsageError(f"--event-label {label!r}: say one of {', '.join(THRESHOLD)}")
     columns, geometries, crs = _read(path)
     dates = _dates(path, columns, len(geometries), date_column, date, known)
@@ -242,7 +242,7 @@ def _span(value: object) -> tuple[datetime, datetime] | None:
     else:
         text = str(value or "").strip().replace("/", "-")
         try:
-            moment = datetime.fromisoformat(text[:-3] + text[-3:].replace("+00", "+00:00") if "+" in text else text)
+            moment = datetime.fromisoformat(text)
         except ValueError:
             return None
     moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
@@ -264,7 +264,7 @@ def _polygons(geometry: BaseGeometry | None, transformer: Transformer) -> BaseGe
     if geometry is None or geometry.is_empty:
         return None
     mended = geometry if geometry.is_valid else shapely.make_valid(geometry)
-    parts = [part for part in _flat(mended) if part.geom_type == "Polygon" and part.area > 0]
+    parts = [part for part in _flat(mended) if isinstance(part, shapely.Polygon) and part.area > 0]
     if not parts:
         return None
     moved = shapely.transform(shapely.MultiPolygon(parts), _apply(transformer))

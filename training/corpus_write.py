@@ -213,8 +213,8 @@ def _coords(cell: Cell, shape: tuple[int, ...]) -> NDArray[np.float64]:
 def _write_rows(path: Path, rows: list[dict[str, object]]) -> None:
     arrow = needed("pyarrow")
     text, number = arrow.string(), arrow.float64()
-    columns = ("key", "labels", "split", "file", "absent_labels", "unknown_labels", "state", "event_share")
-    columns = (*columns, "cell", "item", "licence", "attribution", "format_version")
+    columns = ["key", "labels", "split", "file", "absent_labels", "unknown_labels", "state", "event_share"]
+    columns += ["cell", "item", "licence", "attribution", "format_version"]
     kinds = {"event_share": number, "format_version": arrow.int32()} | {name: arrow.list_(text) for name in _TEXTS}
     schema = arrow.schema([(name, kinds.get(name, text)) for name in columns])
     _write_table(path, arrow.Table.from_pylist(rows, schema=schema))

@@ -1,0 +1,338 @@
+"""A training corpus from somebody's own catalogue: scenes are found, cut, labelled and written.
+
+In: a catalogue, an area, a span of time, a land-cover map, perimeters of events. Out: a folder in CrisisLandMark's
+layout, and a report. Stops at files; pixels are read by `encoders.reading`, as the product reads them when it watches.
+
+The rule for a chip: land cover tells the nine classes, and events tell the crisis. Before an event its chips are known
+not to show it; while it is sure to be seen they do, from a share of the chip on; what a perimeter half covers, and what
+lies under one whose trace may be gone, is never called a negative. A chip about which nothing is known is not written.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urljoin
+
+import numpy as np
+import shapely
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.features import rasterize
+from shapely.geometry.base import BaseGeometry
+
+from encoders.assets import Fetcher
+from encoders.chips import ChipBlock
+from encoders.reading import read_scene
+from encoders.settings import EncoderSettings
+from ingest.catalogue import open_catalogue
+from ingest.fetch import CatalogueIO
+from ingest.item import Item, mapping, read_item
+from ingest.pages import Window
+from ingest.sources import Source, source_of
+from ingest.translate import Origin, translate
+from schemas.cells import CHIP_PX, GSD_M, Cell, centres_lon_lat
+from schemas.errors import Rejected, Retryable, UsageError
+from schemas.geometry import to_geojson
+from schemas.messages import Acquisition
+from training.corpus_cover import ATTRIBUTION, LandCover, open_land_cover
+from training.corpus_events import Events, Finding, Trace
+from training.corpus_write import LabelledCell, Scene, begin, is_done, renew_table, write_corpus
+
+UNSAID = frozenset({"", "proprietary", "various", "other"})
+"""What STAC writes where a licence is none of SPDX's: without a link to it, nobody knows what it is."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to build.
+
+    Attributes:
+        folder: Where to.
+        catalogue: STAC API or catalog.json.
+        collection: Of Sentinel-1 or Sentinel-2 scenes.
+        area: Lon/lat.
+        since, until: First and last moment of sensing, aware.
+        land_cover: As `open_land_cover` takes them.
+        events: Perimeters, or none.
+        sensor: Only this one; none: what the collection has.
+        limit: Most chips.
+        max_cloud_percent: Scenes and chips with more are left out.
+        licence: Of the pixels, where the catalogue does not say it.
+        allow_hosts: Where else hrefs may lead.
+        described: All of it in plain words and numbers, so that a folder is only gone on with by the same plan.
+    """
+
+    folder: Path
+    catalogue: str
+    collection: str
+    area: BaseGeometry
+    since: datetime
+    until: datetime
+    land_cover: Sequence[str] = ()
+    events: Events | None = None
+    sensor: str | None = None
+    limit: int | None = None
+    max_cloud_percent: float = 40.0
+    licence: str | None = None
+    allow_hosts: Sequence[str] = ()
+    described: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass
+class BuildReport:
+    """What happened.
+
+    Attributes:
+        scenes: Found; of them `resumed` were finished before.
+        written: Chips in the folder now.
+        left_out: Chips that were not written, by reason.
+        problems: What could not be used, in one line each; a scene among them is tried again by the same command.
+    """
+
+    scenes: int = 0
+    resumed: int = 0
+    written: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, object]:
+        """For `--json`."""
+        return {
+            "scenes": self.scenes,
+            "resumed": self.resumed,
+            "chips": self.written,
+            "left_out": dict(sorted(self.left_out.items())),
+            "problems": self.problems,
+        }
+
+
+def build_corpus(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> BuildReport:
+    """Build, or go on where an earlier build of the same plan stopped.
+
+    Args:
+        plan: What.
+        tell: Called with a line per scene.
+
+    Raises:
+        UsageError: nothing to label by, nothing found, a licence that nobody knows, or the folder is another's.
+        CatalogueUnavailable: the catalogue does not answer.
+        SettingsError: h5py or pyarrow is not installed.
+    """
+    if not plan.land_cover and plan.events is None:
+        raise UsageError("nothing says what the chips show: give --land-cover, --events or both")
+    report = BuildReport(problems=list(plan.events.problems) if plan.events else [])
+    source = source_of(plan.catalogue, plan.collection, to_geojson(plan.area), plan.allow_hosts)
+    found = _find(plan, source, report)
+    report.scenes = len(found)
+    begin(plan.folder, plan.described)
+    settings = EncoderSettings(max_cloud_fraction=min(plan.max_cloud_percent / 100.0, 1.0))
+    with ExitStack() as stack:
+        fetcher = Fetcher(settings)
+        stack.callback(fetcher.close)
+        cover = None
+        if plan.land_cover:
+            cover = open_land_cover(plan.land_cover, plan.catalogue, plan.area, stack, settings, plan.allow_hosts)
+        labeller = Labeller(plan, cover, report)
+        for number, (acquisition, terms) in enumerate(found, 1):
+            scene = Scene(acquisition.item_id, acquisition.sensor, acquisition.sensing_at, *terms)
+            done = is_done(plan.folder, scene)
+            room = None if plan.limit is None else plan.limit - report.written
+            if done is not None:
+                report.resumed += 1
+                report.written += done
+            elif room is None or room > 0:
+                blocks = read_scene(acquisition, settings, fetcher)
+                report.written += _write(plan, scene, labeller.chips(blocks, scene, room), report)
+            tell(f"{number}/{len(found)} {acquisition.item_id}: {report.written} chips so far")
+    renew_table(plan.folder)
+    return report
+
+
+def _write(plan: Plan, scene: Scene, chips: Iterator[LabelledCell], report: BuildReport) -> int:
+    before = Counter(report.left_out)
+    try:
+        return write_corpus(plan.folder, scene, chips)
+    except (Rejected, Retryable) as error:
+        report.left_out = before
+        report.problems.append(str(error))
+        (plan.folder / f"{scene.name}.h5.partial").unlink(missing_ok=True)
+        return 0
+
+
+@dataclass
+class Labeller:
+    """Gives each chip of a scene its labels.
+
+    Attributes:
+        plan: What is built.
+        cover: The map, or none.
+        report: Counts what is left out.
+    """
+
+    plan: Plan
+    cover: LandCover | None
+    report: BuildReport
+
+    def chips(self, blocks: Iterator[ChipBlock], scene: Scene, room: int | None) -> Iterator[LabelledCell]:
+        """The chips of a scene about which something is known, at most `room`."""
+        given = 0
+        for block in blocks:
+            rows = self._rows(block)
+            if not rows:
+                continue
+            cells = [block.cells[row] for row in rows]
+            maps = self.cover.cut(cells) if self.cover else None
+            for index, (row, cell) in enumerate(zip(rows, cells, strict=True)):
+                if room is not None and given >= room:
+                    return
+                labelled = self._label(cell, block.pixels[row], scene.sensed, None if maps is None else maps[index])
+                if labelled is not None:
+                    given += 1
+                    yield labelled
+
+    def _rows(self, block: ChipBlock) -> list[int]:
+        """Cells that were seen and whose centre lies in the area."""
+        lon_lat = centres_lon_lat(list(block.cells))
+        inside = shapely.contains_xy(self.plan.area, lon_lat[:, 0], lon_lat[:, 1])
+        seen = set(block.seen)
+        for row in np.flatnonzero(inside):
+            if int(row) not in seen:
+                self.report.left_out[str(block.chips[int(row)].state)] += 1
+        return [int(row) for row in np.flatnonzero(inside) if int(row) in seen]
+
+    def _label(
+        self, cell: Cell, pixels: NDArray[np.float32], sensed: datetime, classes: NDArray[np.float32] | None
+    ) -> LabelledCell | None:
+        events = self.plan.events
+        finding = events.find(cell, sensed) if events else Finding(Trace.UNTOUCHED)
+        if finding.trace is Trace.AFTERMATH:
+            self.report.left_out["event too old"] += 1
+            return None
+        hidden = _mask(finding.under, cell) if finding.under is not None else None
+        ground = self.cover.labels(classes, hidden) if self.cover is not None and classes is not None else None
+        present, absent, unknown = set[str](), set[str](), set[str]()
+        if ground is not None:
+            present, absent, unknown = set(ground.present), set(ground.absent), set(ground.unknown)
+        if events is not None:
+            _add(finding.trace, events.label, ground is not None, present, absent, unknown)
+        if not present and not absent:
+            reason = "half under an event" if finding.trace is Trace.AMBIGUOUS else "nothing known"
+            self.report.left_out[reason] += 1
+            return None
+        state = {Trace.BEFORE: "pre", Trace.SHOWN: "post", Trace.AMBIGUOUS: "ambiguous"}.get(finding.trace, "")
+        return LabelledCell(
+            cell, pixels, frozenset(present), frozenset(absent), frozenset(unknown), state, finding.share
+        )
+
+
+def _add(trace: Trace, label: str, grounded: bool, present: set[str], absent: set[str], unknown: set[str]) -> None:
+    """The event's own label. A chip that no perimeter touches is a negative only where land cover makes it a chip."""
+    if trace is Trace.SHOWN:
+        present.add(label)
+    elif trace is Trace.BEFORE or (trace is Trace.UNTOUCHED and grounded):
+        absent.add(label)
+    else:
+        unknown.add(label)
+
+
+def _mask(under: BaseGeometry, cell: Cell) -> NDArray[np.bool_]:
+    """Pixels of a chip under a geometry of its zone, bool, (120, 120)."""
+    if under.is_empty:
+        return np.zeros((CHIP_PX, CHIP_PX), bool)
+    west, _, _, north = cell.window
+    grid = Affine(GSD_M, 0, west, 0, -GSD_M, north)
+    burnt = rasterize([(under, 1)], out_shape=(CHIP_PX, CHIP_PX), transform=grid, fill=0, dtype="uint8")
+    return np.asarray(burnt == 1)
+
+
+def _find(plan: Plan, source: Source, report: BuildReport) -> list[tuple[Acquisition, tuple[str, str]]]:
+    """Scenes of the plan with licence and attribution, oldest first; of several versions of a scene the newest."""
+    catalogue = open_catalogue(
+        source.url, preset=source.preset, collections=source.collections, allowed_hosts=source.allowed_hosts
+    )
+    offered = catalogue.collections()
+    if plan.collection not in offered:
+        raise UsageError(f"{plan.catalogue} has no collection {plan.collection}: it offers {', '.join(offered[:40])}")
+    io, terms = CatalogueIO(source.allowed_hosts), dict[str, tuple[str, str]]()
+    found: dict[str, tuple[Acquisition, tuple[str, str]]] = {}
+    origin, now = Origin("corpus", source.preset, source.allowed_hosts), datetime.now(UTC)
+    for page in catalogue.pages(plan.collection, Window(sensed=(plan.since, plan.until), area=plan.area)):
+        for index, feature in enumerate(page.features):
+            try:
+                item = read_item(feature, plan.collection, page.urls[index] if page.urls else "")
+                reading = translate(item, origin, now, backfill=True)
+            except Rejected as error:
+                report.problems.append(str(error))
+                continue
+            acquisition = reading.acquisition
+            if not _wanted(plan, acquisition, reading.footprint):
+                continue
+            if plan.licence is None and not terms:
+                terms[plan.collection] = read_terms(item, io)
+            known = found.get(acquisition.physical_key)
+            if known is None or known[0].processed_at < acquisition.processed_at:
+                found[acquisition.physical_key] = (acquisition, _terms(plan, terms))
+    if not found:
+        said = f"; {len(report.problems)} could not be used, the first: {report.problems[0]}" if report.problems else ""
+        raise UsageError(
+            f"collection {plan.collection} has no usable scene in the area from {plan.since:%Y-%m-%d} to "
+            f"{plan.until:%Y-%m-%d}{said}"
+        )
+    return sorted(found.values(), key=lambda one: (one[0].sensing_at, one[0].item_id))
+
+
+def _wanted(plan: Plan, acquisition: Acquisition, footprint: BaseGeometry) -> bool:
+    cloudy = (acquisition.cloud_cover_percent or 0.0) > plan.max_cloud_percent
+    in_time = plan.since <= acquisition.sensing_at <= plan.until
+    return in_time and not cloudy and plan.sensor in (None, acquisition.sensor) and footprint.intersects(plan.area)
+
+
+def _terms(plan: Plan, read: dict[str, tuple[str, str]]) -> tuple[str, str]:
+    """Licence and attribution.
+
+    Raises:
+        UsageError: nobody knows the licence.
+    """
+    licence, attribution = read.get(plan.collection, ("", ""))
+    licence = plan.licence or licence
+    if not licence:
+        raise UsageError(
+            f"collection {plan.collection} does not say under which licence its pixels are: "
+            "read its terms, then give --licence TEXT"
+        )
+    named = [attribution, ATTRIBUTION] if plan.land_cover else [attribution]
+    return licence, "; ".join(text for text in named if text)
+
+
+def read_terms(item: Item, io: CatalogueIO) -> tuple[str, str]:
+    """Licence and attribution that an item's collection, or the item itself, gives.
+
+    Args:
+        item: Any of the collection.
+        io: The way to the network.
+
+    Returns:
+        Licence (an SPDX name, or the word with the address of its text; empty when unknown), and providers' names.
+
+    Raises:
+        CatalogueUnavailable: the collection does not answer.
+    """
+    links = item.json.get("links")
+    links = [mapping(link) for link in links] if isinstance(links, list) else []
+    href = next((link.get("href") for link in links if link.get("rel") == "collection"), None)
+    document = io.json_loads(io.request(urljoin(item.url, href))) if isinstance(href, str) else {}
+    licence = document.get("license") or item.properties.get("license")
+    providers = document.get("providers")
+    names = [str(mapping(one).get("name")) for one in providers] if isinstance(providers, list) else []
+    text = licence if isinstance(licence, str) else ""
+    if text.lower() in UNSAID:
+        own = document.get("links")
+        found = [mapping(link) for link in own] if isinstance(own, list) else []
+        url = next((link.get("href") for link in found if link.get("rel") == "license"), None)
+        text = f"{text or 'licence'} ({url})" if isinstance(url, str) else ""
+    return text, ", ".join(name for name in names if name)

@@ -1,6 +1,6 @@
-"""In: sentences and the folder of a release. Out: MiniLM's sentence vectors in four bits, and the head's unit vectors.
+"""In: sentences and the folder of a release. Out: MiniLM's sentence vectors, computed in four bits.
 
-Stops at vectors: which frames a query is put into is `prompts`', what may be asked is `readable`'s.
+Stops before the shared space: the affine map into it is `encoders.nano`'s.
 """
 
 from pathlib import Path
@@ -10,25 +10,10 @@ import onnxruntime
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from schemas.errors import Rejected, ReleaseMismatch
+from schemas.errors import Rejected
 
 MAX_SENTENCES = 64
 """Sentences a run: bounds the memory of attention."""
-
-FORMATS = (1, 2)
-"""Formats of `text_head.npz` that can be read."""
-
-_NOTHING = np.zeros(0, np.float32)
-
-FORMATS = (1, 2)
-"""Formats of `text_head.npz` that can be read."""
-
-_NOTHING = np.zeros(0, np.float32)
-
-FORMATS = (1, 2)
-"""Formats of `text_head.npz` that can be read."""
-
-_NOTHING = np.zeros(0, np.float32)
 
 
 class TextTower:
@@ -67,96 +52,6 @@ class TextTower:
         ids = np.array([e.ids for e in encoded], np.int64)
         mask = np.array([e.attention_mask for e in encoded], np.int64)
         vectors: NDArray[np.float32] = self._session.run(None, {"input_ids": ids, "attention_mask": mask})[0]
-        return vectors
-
-
-class TextHead:
-    """The trained map from MiniLM's sentence vectors into the shared space: affine, with a hidden layer since format 2.
-
-    Args:
-        folder: of a release; `text_head.npz` is read. Without a version it is the affine map of format 1.
-
-    Raises:
-        ReleaseMismatch: a format that this build does not know.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        with np.load(folder / "text_head.npz") as stored:
-            version = int(stored["version"]) if "version" in stored else 1
-            if version not in FORMATS:
-                raise ReleaseMismatch(f"text_head.npz of {folder} has format {version}, this build reads {FORMATS}")
-            parts = {name: stored[name].astype(np.float32) for name in stored.files if name != "version"}
-        self._weight, self._bias = parts["weight"], parts["bias"]
-        width = len(self._bias)
-        self._inner = (parts.get("inner_weight", np.zeros((0, width), np.float32)), parts.get("inner_bias", _NOTHING))
-        self._outer = parts.get("outer_weight", np.zeros((width, 0), np.float32))
-
-    def __call__(self, sentences: NDArray[np.float32]) -> NDArray[np.float32]:
-        """MiniLM's vectors, float32 (n, 384), to unit vectors of the shared space, float32 (n, 384)."""
-        weight, bias = self._inner
-        bent = np.maximum(sentences @ weight.T + bias, 0) @ self._outer.T
-        mapped = sentences @ self._weight.T + self._bias + bent
-        vectors: NDArray[np.float32] = mapped / np.linalg.norm(mapped, axis=1, keepdims=True)
-        return vectors
-
-
-class TextHead:
-    """The trained map from MiniLM's sentence vectors into the shared space: affine, with a hidden layer since format 2.
-
-    Args:
-        folder: of a release; `text_head.npz` is read. Without a version it is the affine map of format 1.
-
-    Raises:
-        ReleaseMismatch: a format that this build does not know.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        with np.load(folder / "text_head.npz") as stored:
-            version = int(stored["version"]) if "version" in stored else 1
-            if version not in FORMATS:
-                raise ReleaseMismatch(f"text_head.npz of {folder} has format {version}, this build reads {FORMATS}")
-            parts = {name: stored[name].astype(np.float32) for name in stored.files if name != "version"}
-        self._weight, self._bias = parts["weight"], parts["bias"]
-        width = len(self._bias)
-        self._inner = (parts.get("inner_weight", np.zeros((0, width), np.float32)), parts.get("inner_bias", _NOTHING))
-        self._outer = parts.get("outer_weight", np.zeros((width, 0), np.float32))
-
-    def __call__(self, sentences: NDArray[np.float32]) -> NDArray[np.float32]:
-        """MiniLM's vectors, float32 (n, 384), to unit vectors of the shared space, float32 (n, 384)."""
-        weight, bias = self._inner
-        bent = np.maximum(sentences @ weight.T + bias, 0) @ self._outer.T
-        mapped = sentences @ self._weight.T + self._bias + bent
-        vectors: NDArray[np.float32] = mapped / np.linalg.norm(mapped, axis=1, keepdims=True)
-        return vectors
-
-
-class TextHead:
-    """The trained map from MiniLM's sentence vectors into the shared space: affine, with a hidden layer since format 2.
-
-    Args:
-        folder: of a release; `text_head.npz` is read. Without a version it is the affine map of format 1.
-
-    Raises:
-        ReleaseMismatch: a format that this build does not know.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        with np.load(folder / "text_head.npz") as stored:
-            version = int(stored["version"]) if "version" in stored else 1
-            if version not in FORMATS:
-                raise ReleaseMismatch(f"text_head.npz of {folder} has format {version}, this build reads {FORMATS}")
-            parts = {name: stored[name].astype(np.float32) for name in stored.files if name != "version"}
-        self._weight, self._bias = parts["weight"], parts["bias"]
-        width = len(self._bias)
-        self._inner = (parts.get("inner_weight", np.zeros((0, width), np.float32)), parts.get("inner_bias", _NOTHING))
-        self._outer = parts.get("outer_weight", np.zeros((width, 0), np.float32))
-
-    def __call__(self, sentences: NDArray[np.float32]) -> NDArray[np.float32]:
-        """MiniLM's vectors, float32 (n, 384), to unit vectors of the shared space, float32 (n, 384)."""
-        weight, bias = self._inner
-        bent = np.maximum(sentences @ weight.T + bias, 0) @ self._outer.T
-        mapped = sentences @ self._weight.T + self._bias + bent
-        vectors: NDArray[np.float32] = mapped / np.linalg.norm(mapped, axis=1, keepdims=True)
         return vectors
 
 

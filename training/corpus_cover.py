@@ -31,7 +31,7 @@ from ingest.pages import Window
 from ingest.presets import preset_named
 from ingest.sources import source_of
 from schemas.cells import CHIP_PX, Cell
-from schemas.errors import InvalidArea, MalformedItem, UsageError
+from schemas.errors import InvalidArea, MalformedItem, UnreadableAsset, UsageError
 from schemas.geometry import read_footprint, to_geojson
 from schemas.messages import Acquisition, Asset, stable_id
 from training.phrases import LABELS
@@ -107,7 +107,8 @@ class LandCover:
         """Classes under chips, float32, (n, 120, 120), NaN where no tile has any. The cells are of one zone.
 
         Raises:
-            UnreadableAsset, AssetUnavailable: a tile cannot be fetched or read.
+            UnreadableAsset: a tile is missing, damaged, or of another legend.
+            AssetUnavailable: its host is down or slow.
         """
         out = np.full((len(cells), CHIP_PX, CHIP_PX), np.nan, np.float32)
         windows = np.array([cell.window for cell in cells])
@@ -122,6 +123,11 @@ class LandCover:
             if not raster.footprint.intersects(ground):
                 continue
             gather(raster.warp(cells[0].epsg, west, south, east, north), list(cells), layer)
+            strange = [number for number in np.unique(layer[~np.isnan(layer)]) if number not in self.classes]
+            if strange:
+                raise UnreadableAsset(
+                    f"{raster.fetched.label}: class {strange[0]:g} is none of ESA WorldCover's: is it another map?"
+                )
             out = np.where(np.isnan(out), layer, out)
         return out
 
@@ -134,11 +140,11 @@ class LandCover:
                 and what only it would make present is unknown.
 
         Returns:
-            None where the map covers less than `KNOWN`, or has classes that nobody told us of.
+            None where the map covers less than `KNOWN`.
         """
         hidden = np.zeros(classes.shape, bool) if hidden is None else hidden
         numbers = np.unique(classes[~np.isnan(classes)]).astype(int)
-        if np.isnan(classes).mean() > 1 - KNOWN or any(number not in self.classes for number in numbers):
+        if np.isnan(classes).mean() > 1 - KNOWN:
             return None
         seen, all_of_it = dict.fromkeys(LAND_LABELS, 0.0), dict.fromkeys(LAND_LABELS, 0.0)
         for number in numbers:

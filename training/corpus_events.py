@@ -234,6 +234,8 @@ def _span(value: object) -> tuple[datetime, datetime] | None:
     """First and last moment that a date may mean: a day without a time is anywhere in it, UTC."""
     if isinstance(value, np.datetime64):
         value = None if np.isnat(value) else str(value)
+    if isinstance(value, str) and len(value) == 13 and value.isdecimal():
+        value = int(value)
     if isinstance(value, (int, float, np.number)) and not isinstance(value, bool):
         number = float(value)
         if not 1e11 < number < 1e13:  # milliseconds since 1970, as ESRI's servers write dates

@@ -332,6 +332,48 @@ def test_a_killed_build_goes_on(valley: Valley, built: Path, tmp_path: Path) -> 
             np.testing.assert_array_equal(one.pixels, other.pixels)
 
 
+def test_a_stac_collection_of_maps(broken: Valley, tmp_path: Path) -> None:
+    west, south, east, north = (float(x) for x in broken.bbox.split(","))
+    item = {
+        "type": "Feature",
+        "stac_version": "1.1.0",
+        "id": "ESA_WorldCover_10m_2021_v200_N39E015",
+        "collection": "maps",
+        "geometry": shapely.geometry.mapping(shapely.box(west - 0.1, south - 0.1, east + 0.1, north + 0.1)),
+        "bbox": [west, south, east, north],
+        "properties": {"datetime": "2021-01-01T00:00:00Z"},
+        "assets": {"input_quality": {"href": "../quality.tif"}, "map": {"href": "../worldcover.tif"}},
+        "links": [],
+    }
+    folder = broken.folder / "maps"
+    folder.mkdir()
+    (folder / "tile.json").write_text(json.dumps(item))
+    links = [{"rel": "item", "href": "./tile.json"}]
+    document = {"type": "Collection", "stac_version": "1.1.0", "id": "maps", "license": "CC-BY-4.0", "links": links}
+    (folder / "collection.json").write_text(json.dumps(document))
+    root = json.loads((broken.folder / "catalog.json").read_text())
+    root["links"].append({"rel": "child", "href": "./maps/collection.json"})
+    (broken.folder / "catalog.json").write_text(json.dumps(root))
+    same = []
+    for number, href in enumerate(["maps", f"{broken.url}#maps", f"{broken.folder}/worldcover.tif"]):
+        out = tmp_path / str(number)
+        assert tocsin("corpus", "build", out, *broken.options("--land-cover", href, "--json")).exit_code == 0
+        same.append({s.key: s.labels for chips in samples(out).values() for s in chips})
+    assert same[0] == same[1] == same[2] and len(same[0]) == 18
+
+
+def test_a_map_of_another_kind_or_that_is_missing(valley: Valley, tmp_path: Path) -> None:
+    red = sorted(valley.folder.glob(f"{S2}/assets/*/red.tif"))[0]
+    for number, (href, says) in enumerate(
+        [(str(red), "is it another map?"), (f"{valley.url.rsplit('/', 1)[0]}/no.tif", "HTTP 404")]
+    ):
+        words = valley.options("--land-cover", href, "--json")
+        result = tocsin("corpus", "build", tmp_path / str(number), *words)
+        document = json.loads(result.stdout)
+        assert result.exit_code == 1 and document["chips"] == 0
+        assert all(says in problem for problem in document["problems"]) and document["problems"]
+
+
 @pytest.fixture
 def broken(valley: Valley, tmp_path: Path) -> Iterator[Valley]:
     """A copy of the valley whose files may be damaged."""

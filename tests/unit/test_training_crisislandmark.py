@@ -117,7 +117,7 @@ def test_nan_planes_are_absent_and_gaps_stay(tmp_path: Path) -> None:
         (np.zeros((12, PX, PX), np.uint16), "nothing in it but zeros and NaN"),
         (np.full((12, PX, PX), np.nan), "nothing in it but zeros and NaN"),
         (np.ones((7, PX, PX)), "7 bands, benv2s2 has 12"),
-        (np.ones((PX, PX, 12)), "120 bands"),
+        (np.ones((PX, PX, 12)), "image of shape (120, 120, 12)"),
         (np.ones((PX, PX)), "image of shape (120, 120)"),
         (np.ones((12, 4, 4)), "image of shape (12, 4, 4)"),
         (np.ones((12, PX, PX), complex), "type complex128"),
@@ -156,9 +156,8 @@ def test_keys_groups_and_labels_that_do_not_meet(tmp_path: Path) -> None:
     [chip], problems = read(tmp_path)
     assert chip.labels == {"Trees", "Flooded Vegetation"} and chip.split == "test"
     by_key = {line.split(": ")[1]: line for line in problems}
-    assert by_key.keys() == {f"benv2s2/{k}" for k in "whole unlisted unlabelled null strange empty nowhere".split()} | {
-        "landsat/1"
-    }
+    names = ("whole", "unlisted", "unlabelled", "null", "strange", "empty", "nowhere")
+    assert by_key.keys() == {"landsat/1", *(f"benv2s2/{name}" for name in names)}
     assert "listed twice" in by_key["benv2s2/whole"]
     assert "no row of the table" in by_key["benv2s2/unlisted"]
     assert "no labels" in by_key["benv2s2/unlabelled"] and "no labels" in by_key["benv2s2/null"]

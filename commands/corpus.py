@@ -6,6 +6,7 @@ Stops before training.
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -85,6 +86,7 @@ def build(
     geojson = parse_area(bbox, area)
     if geojson is None:
         raise UsageError("say where: --bbox W,S,E,N or --area FILE")
+    events_sha256 = hashlib.sha256(events.read_bytes()).hexdigest() if events and events.is_file() else None
     described = {name: value for name, value in locals().copy().items() if name in _DESCRIBES}
     plan = Plan(
         folder=out,
@@ -94,7 +96,7 @@ def build(
         since=start,
         until=end,
         land_cover=land_cover or (),
-        events=_events(events, event_preset, event_label, event_date_column, event_date, event_days),
+        events=_events(events, event_preset, event_label, event_date_column, event_date, event_days, geojson),
         sensor=sensor,
         limit=limit,
         max_cloud_percent=max_cloud,
@@ -123,6 +125,7 @@ _DESCRIBES = (
     "geojson",
     "land_cover",
     "events",
+    "events_sha256",
     "event_preset",
     "event_label",
     "event_date_column",
@@ -166,7 +169,9 @@ def _events(
     date_column: str | None,
     date: str | None,
     days: float | None,
+    area: dict[str, object],
 ) -> Events | None:
+    from schemas.geometry import read_area
     from training.corpus_events import read_events
 
     if file is None:
@@ -174,7 +179,9 @@ def _events(
             raise UsageError("--event-… options describe a file: give it with --events")
         return None
     moment = parse_moment(date, "--event-date")
-    return read_events(file, label=label, date_column=date_column, date=moment, preset=preset, days=days)
+    return read_events(
+        file, label=label, date_column=date_column, date=moment, preset=preset, days=days, area=read_area(area)
+    )
 
 
 def _print(folder: Path, contents: Contents, as_json: bool) -> None:

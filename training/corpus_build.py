@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,7 +41,7 @@ from schemas.geometry import to_geojson
 from schemas.messages import Acquisition
 from training.corpus_cover import ATTRIBUTION, LandCover, open_land_cover
 from training.corpus_events import Events, Finding, Trace
-from training.corpus_write import LabelledCell, Scene, begin, is_done, renew_table, write_corpus
+from training.corpus_write import LabelledCell, Scene, begun, is_done, renew_table, write_corpus
 
 UNSAID = frozenset({"", "proprietary", "various", "other"})
 """What STAC writes where a licence is none of SPDX's: without a link to it, nobody knows what it is."""
@@ -56,7 +56,7 @@ class Plan:
         catalogue: STAC API or catalog.json.
         collection: Of Sentinel-1 or Sentinel-2 scenes.
         area: Lon/lat.
-        since, until: First and last moment of sensing, aware.
+        since, until: First moment of sensing, and the first one no more, aware.
         land_cover: As `open_land_cover` takes them.
         events: Perimeters, or none.
         sensor: Only this one; none: what the collection has.
@@ -129,9 +129,9 @@ def build_corpus(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Bu
     source = source_of(plan.catalogue, plan.collection, to_geojson(plan.area), plan.allow_hosts)
     found = _find(plan, source, report)
     report.scenes = len(found)
-    begin(plan.folder, plan.described)
     settings = EncoderSettings(max_cloud_fraction=min(plan.max_cloud_percent / 100.0, 1.0))
     with ExitStack() as stack:
+        stack.enter_context(begun(plan.folder, plan.described))
         fetcher = Fetcher(settings)
         stack.callback(fetcher.close)
         cover = None
@@ -146,8 +146,8 @@ def build_corpus(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Bu
                 report.resumed += 1
                 report.written += done
             elif room is None or room > 0:
-                blocks = read_scene(acquisition, settings, fetcher)
-                report.written += _write(plan, scene, labeller.chips(blocks, scene, room), report)
+                with closing(read_scene(acquisition, settings, fetcher)) as blocks:  # or its files stay until collected
+                    report.written += _write(plan, scene, labeller.chips(blocks, scene, room), report)
             tell(f"{number}/{len(found)} {acquisition.item_id}: {report.written} chips so far")
     renew_table(plan.folder)
     return report
@@ -288,7 +288,7 @@ def _find(plan: Plan, source: Source, report: BuildReport) -> list[tuple[Acquisi
 
 def _wanted(plan: Plan, acquisition: Acquisition, footprint: BaseGeometry) -> bool:
     cloudy = (acquisition.cloud_cover_percent or 0.0) > plan.max_cloud_percent
-    in_time = plan.since <= acquisition.sensing_at <= plan.until
+    in_time = plan.since <= acquisition.sensing_at < plan.until
     return in_time and not cloudy and plan.sensor in (None, acquisition.sensor) and footprint.intersects(plan.area)
 
 

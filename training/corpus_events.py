@@ -28,6 +28,9 @@ THRESHOLD: Final[Mapping[str, float]] = {"Burned Area": 0.4, "Flooded Area": 0.2
 DAYS: Final[Mapping[str, float]] = {"Burned Area": 60.0, "Flooded Area": 7.0, "Earthquake Damage": 60.0}
 """How long the trace is sure to be seen, days: a scar greens within a season, water falls within a week or two."""
 
+BESIDE_DEG: Final = 0.05
+"""Around the box of an area, degrees: chips reach beyond the cells whose centres are in it."""
+
 
 @dataclass(frozen=True, slots=True)
 class EventPreset:
@@ -152,6 +155,7 @@ def read_events(
     date: datetime | None = None,
     preset: str | None = None,
     days: float | None = None,
+    area: BaseGeometry | None = None,
 ) -> Events:
     """Read perimeters: anything that GDAL's vector drivers of pyogrio know (GeoJSON, Shapefile, GeoPackage).
 
@@ -162,10 +166,11 @@ def read_events(
         date: Of all events, for files without dates.
         preset: Key of `PRESETS`.
         days: How long an event is sure to be seen; none: `DAYS` of its label.
+        area: Lon/lat; events outside its box are not kept (a national file has thousands).
 
     Raises:
-        UsageError: no such file, nothing readable in it, no CRS, no such column, no usable polygon or date, unknown
-            label or preset.
+        UsageError: no such file, nothing readable in it, no CRS, no such column, no usable polygon or date, none in the
+            area, unknown label or preset.
         SettingsError: pyogrio is not installed.
     """
     if preset is not None and preset not in PRESETS:
@@ -178,16 +183,22 @@ def read_events(
     dates = _dates(path, columns, len(geometries), date_column, date, known)
     to_wgs84 = _crs(path, crs)
     outlines, begin, begun, problems = [], [], [], []
+    box = area.envelope.buffer(BESIDE_DEG) if area is not None else None
+    elsewhere = 0
     for number, (geometry, span) in enumerate(zip(geometries, dates, strict=True), 1):
         outline = _polygons(geometry, to_wgs84)
         if outline is None:
             problems.append(f"{path.name}: feature {number}: no polygon on Earth in it, left out")
+        elif box is not None and not box.intersects(outline):
+            elsewhere += 1
         elif span is None:
             problems.append(f"{path.name}: feature {number}: its date cannot be read, left out")
         else:
             outlines.append(outline)
             begin.append(span[0])
             begun.append(span[1])
+    if not outlines and elsewhere:
+        raise UsageError(f"{path}: none of its {elsewhere} polygons touches the area: is their CRS ({crs}) right?")
     if not outlines:
         raise UsageError(f"{path}: none of its {len(geometries)} features has both a polygon and a date")
     return Events(label, outlines, begin, begun, DAYS[label] if days is None else days, problems)

@@ -10,9 +10,11 @@ another, and is renewed after every scene.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -31,6 +33,7 @@ FORMAT_VERSION: Final = 1
 """Of our additions to the layout; raised when a reader of today could not read what is written."""
 PARTS: Final = "parts"
 SETTINGS: Final = "build.json"
+LOCK: Final = "build.lock"
 BLOCK_DEG: Final = 0.5
 """Edge of the squares that are put whole into one split, degrees: about 50 km, wider than most events."""
 SPLIT_PERCENT: Final = {"training": 70, "validation": 15, "corpus": 15}
@@ -97,23 +100,29 @@ def split_of(lon: float, lat: float) -> str:
     return "corpus"
 
 
-def begin(folder: Path, settings: Mapping[str, object]) -> None:
-    """Make a folder ready for a build, or for going on with one of the same settings.
+@contextmanager
+def begun(folder: Path, settings: Mapping[str, object]) -> Iterator[None]:
+    """Make a folder ready for a build, or for going on with one of the same settings; nobody else may meanwhile.
 
     Raises:
-        UsageError: something else is in it.
+        UsageError: something else is in it, or another build is at work there.
     """
     path = folder / SETTINGS
     wanted = json.dumps({"format_version": FORMAT_VERSION, **settings}, indent=1, sort_keys=True)
-    if path.exists():
-        if path.read_text("utf-8") != wanted:
-            raise UsageError(f"{folder} holds a corpus built with other settings ({path}): choose another folder")
-    elif folder.exists() and any(folder.iterdir()):
+    if not path.exists() and folder.exists() and any(one.name not in (LOCK, PARTS) for one in folder.iterdir()):
         raise UsageError(f"{folder} is not empty, and no build was begun there: choose another folder")
     (folder / PARTS).mkdir(parents=True, exist_ok=True)
-    for left in folder.rglob("*.partial"):
-        left.unlink()
-    _replace_text(path, wanted)
+    with (folder / LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UsageError(f"another build is at work in {folder}: wait for it, or choose another folder") from error
+        if path.exists() and path.read_text("utf-8") != wanted:
+            raise UsageError(f"{folder} holds a corpus built with other settings ({path}): choose another folder")
+        for left in folder.rglob("*.partial"):
+            left.unlink()
+        _replace_text(path, wanted)
+        yield
 
 
 def is_done(folder: Path, scene: Scene) -> int | None:
@@ -131,7 +140,7 @@ def write_corpus(folder: Path, scene: Scene, chips: Iterable[LabelledCell]) -> i
     decibels, VV and VH; float32 with NaN for no data, and absent bands NaN throughout.
 
     Args:
-        folder: After `begin`.
+        folder: Within `begun`.
         scene: What they share.
         chips: They; a scene without chips is finished too.
 

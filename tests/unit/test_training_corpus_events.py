@@ -168,6 +168,16 @@ def test_files_that_cannot_be_used(tmp_path: Path) -> None:
     assert "no feature in it" in refused(tmp_path / "table.csv")
 
 
+def test_only_events_of_the_area_are_kept(tmp_path: Path) -> None:
+    outlines = [moved(part(0.5), 4326), shapely.box(100, 10, 100.1, 10.1)]
+    path = write(tmp_path / "a.gpkg", outlines, when=["2023-08-20", "2023-08-21"])
+    lon, lat = CELL.centre
+    events = read_events(path, label="Burned Area", date_column="when", area=shapely.Point(lon, lat).buffer(0.001))
+    assert events.begin == [DAY] and events.problems == []
+    with pytest.raises(UsageError, match=r"none of its 2 polygons touches the area: is their CRS \(EPSG:4326\) right"):
+        read_events(path, label="Burned Area", date_column="when", area=shapely.box(0, 0, 1, 1))
+
+
 def test_without_pyogrio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyogrio", None)
     with pytest.raises(SettingsError, match=r"pip install 'tocsin\[training\]'"):

@@ -9,10 +9,16 @@ import pytest
 from encoders.offsets import DN_SCALE
 from schemas.cells import Cell, cell_at
 from schemas.errors import UnreadableAsset, UsageError
-from training.corpus_write import LabelledCell, Scene, begin, is_done, renew_table, split_of, write_corpus
+from training.corpus_write import LabelledCell, Scene, begun, is_done, renew_table, split_of, write_corpus
 from training.crisislandmark import open_corpus
 
 NOW = datetime(2024, 5, 6, 10, tzinfo=UTC)
+
+
+def enter(folder: Path) -> None:
+    """Make a folder as a build that has begun leaves it."""
+    with begun(folder, {}):
+        pass
 
 
 def scene(item: str = "S2A/33TVF", sensor: str = "s2") -> Scene:
@@ -28,7 +34,7 @@ def chip(cell: Cell, bands: int = 13, value: float = 0.1234) -> LabelledCell:
 @pytest.mark.parametrize(("sensor", "bands"), [("s2", 13), ("s1", 2)])
 def test_what_is_written_comes_back(tmp_path: Path, sensor: str, bands: int) -> None:
     cell = cell_at(15.1, 41.0)
-    begin(tmp_path, {})
+    enter(tmp_path)
     assert write_corpus(tmp_path, scene(sensor=sensor), [chip(cell, bands)]) == 1
     corpus = open_corpus(tmp_path)
     [sample] = corpus.chips()
@@ -41,7 +47,7 @@ def test_what_is_written_comes_back(tmp_path: Path, sensor: str, bands: int) -> 
 
 
 def test_a_scene_without_chips_is_finished(tmp_path: Path) -> None:
-    begin(tmp_path, {})
+    enter(tmp_path)
     assert write_corpus(tmp_path, scene(), []) == 0
     assert is_done(tmp_path, scene()) == 0 and is_done(tmp_path, scene("other")) is None
     assert not list(tmp_path.glob("*.h5"))
@@ -52,27 +58,34 @@ def test_a_failing_scene_leaves_nothing_that_counts(tmp_path: Path) -> None:
         yield chip(cell_at(15.1, 41.0))
         raise UnreadableAsset("gone")
 
-    begin(tmp_path, {})
+    enter(tmp_path)
     with pytest.raises(UnreadableAsset):
         write_corpus(tmp_path, scene(), failing())
     assert is_done(tmp_path, scene()) is None and not list(tmp_path.glob("*.h5"))
-    begin(tmp_path, {})
-    assert not list(tmp_path.rglob("*.partial"))
+    with begun(tmp_path, {}):
+        assert not list(tmp_path.rglob("*.partial"))
 
 
 def test_folders_of_others_are_left_alone(tmp_path: Path) -> None:
-    begin(tmp_path / "a", {"limit": 1})
-    begin(tmp_path / "a", {"limit": 1})
-    with pytest.raises(UsageError, match="other settings"):
-        begin(tmp_path / "a", {"limit": 2})
+    with begun(tmp_path / "a", {"limit": 1}):
+        pass
+    with begun(tmp_path / "a", {"limit": 1}):
+        pass
+    with pytest.raises(UsageError, match="other settings"), begun(tmp_path / "a", {"limit": 2}):
+        pass
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "thesis.tex").write_text("…")
-    with pytest.raises(UsageError, match="not empty"):
-        begin(tmp_path / "b", {})
+    with pytest.raises(UsageError, match="not empty"), begun(tmp_path / "b", {}):
+        pass
+
+
+def test_one_build_at_a_time(tmp_path: Path) -> None:
+    with begun(tmp_path, {}), pytest.raises(UsageError, match="another build is at work"), begun(tmp_path, {}):
+        pass
 
 
 def test_a_damaged_part_says_what_to_delete(tmp_path: Path) -> None:
-    begin(tmp_path, {})
+    enter(tmp_path)
     write_corpus(tmp_path, scene(), [chip(cell_at(15.1, 41.0))])
     [part] = (tmp_path / "parts").glob("*.parquet")
     part.write_bytes(b"PAR1")

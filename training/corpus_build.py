@@ -305,7 +305,7 @@ def _terms(plan: Plan, read: dict[str, tuple[str, str]]) -> tuple[str, str]:
             f"collection {plan.collection} does not say under which licence its pixels are: "
             "read its terms, then give --licence TEXT"
         )
-    named = [attribution, ATTRIBUTION] if plan.land_cover else [attribution]
+    named = [attribution, ATTRIBUTION if plan.land_cover else "", plan.events.attribution if plan.events else ""]
     return licence, "; ".join(text for text in named if text)
 
 

@@ -40,13 +40,13 @@ class EventPreset:
         title: Who.
         label: What its polygons are; none: the person must say.
         date_columns: Columns with the day of the event, best first; none: its files have no date.
-        terms: Licence, in short; docs/corpus.md has the rest.
+        attribution: Who must be named, and under which terms, in short; docs/corpus.md has the rest.
     """
 
     title: str
     label: str | None
     date_columns: tuple[str, ...]
-    terms: str
+    attribution: str
 
 
 PRESETS: Final[Mapping[str, EventPreset]] = {
@@ -54,13 +54,19 @@ PRESETS: Final[Mapping[str, EventPreset]] = {
         "Copernicus EMS Rapid Mapping, observedEventA",
         None,
         (),
-        "Copernicus EMS data, free and open, Commission Delegated Regulation (EU) 1159/2013; name the source",
+        "© European Union, Copernicus Emergency Management Service (Delegated Regulation (EU) 1159/2013)",
     ),
     "effis": EventPreset(
-        "EFFIS burnt areas", "Burned Area", ("FIREDATE", "initialdate"), "EFFIS data licence: CC-BY-4.0, name EFFIS"
+        "EFFIS burnt areas",
+        "Burned Area",
+        ("FIREDATE", "initialdate"),
+        "Burnt areas: EFFIS, European Commission (CC-BY-4.0)",
     ),
     "mtbs": EventPreset(
-        "MTBS burned area boundaries", "Burned Area", ("Ig_Date", "IG_DATE"), "US public domain; name MTBS (USGS, USFS)"
+        "MTBS burned area boundaries",
+        "Burned Area",
+        ("Ig_Date", "IG_DATE"),
+        "Burned areas: MTBS, USGS and USDA Forest Service (public domain)",
     ),
 }
 """Column names as the publishers' downloads have them; a file that differs is served by --event-date-column."""
@@ -102,6 +108,7 @@ class Events:
         begun: Moment by which it had begun: a date without a time is anywhere in its day.
         days: How long after its beginning an event is sure to be seen.
         problems: Features that were left out, and why.
+        attribution: Who made them, where the preset knows it.
     """
 
     label: str
@@ -110,6 +117,7 @@ class Events:
     begun: Sequence[datetime]
     days: float
     problems: list[str]
+    attribution: str = ""
     _zones: dict[int, tuple[list[BaseGeometry], shapely.STRtree]] = field(default_factory=dict)
 
     def find(self, cell: Cell, sensed: datetime) -> Finding:
@@ -201,7 +209,15 @@ def read_events(
         raise UsageError(f"{path}: none of its {elsewhere} polygons touches the area: is their CRS ({crs}) right?")
     if not outlines:
         raise UsageError(f"{path}: none of its {len(geometries)} features has both a polygon and a date")
-    return Events(label, outlines, begin, begun, DAYS[label] if days is None else days, problems)
+    return Events(
+        label,
+        outlines,
+        begin,
+        begun,
+        DAYS[label] if days is None else days,
+        problems,
+        known.attribution if known else "",
+    )
 
 
 def _read(path: Path) -> tuple[dict[str, Any], list[BaseGeometry | None], str | None]:

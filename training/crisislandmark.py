@@ -300,6 +300,7 @@ def _entries(folder: Path, problems: list[str]) -> dict[str, Entry]:
     if path == loader:
         splits = {row["key"]: row["split"] for row in _rows(folder / "splits.parquet", {"key", "split"})}
     entries: dict[str, Entry] = {}
+    words: dict[object, Any] = {}  # the same few sets of labels and names of files, again and again: kept once
     for row in rows:
         key, file = str(row["key"]), row.get("file")
         if key in entries:
@@ -308,27 +309,29 @@ def _entries(folder: Path, problems: list[str]) -> dict[str, Entry]:
         said = str(splits.get(key, row.get("split")))
         labels = row["labels"]
         names = (labels,) if isinstance(labels, str) else None if labels is None else tuple(map(str, labels))
+        split = SPLITS.get(said.lower(), said)
         more = (tuple(row.get("absent_labels") or ()), tuple(row.get("unknown_labels") or ()), row.get("state") or "")
-        entries[key] = Entry(key, names, SPLITS.get(said.lower(), said), str(file) if file else None, *more)
+        facts = (names, split, str(file) if file else None, *more)
+        kept: list[Any] = [words.setdefault(fact, fact) for fact in facts]
+        entries[key] = Entry(key, *kept)
     return entries
 
 
-def _rows(path: Path, columns: set[str]) -> list[dict[str, Any]]:
+def _rows(path: Path, columns: set[str]) -> Iterator[dict[str, Any]]:
+    """Rows of a table, batch by batch: the published one has 647,000."""
     parquet = needed("pyarrow.parquet")
     try:
-        table = parquet.read_table(path)
+        with parquet.ParquetFile(path) as table:
+            names = table.schema_arrow.names
+            lacking = ", ".join(sorted(columns - set(names)))
+            if lacking:
+                raise UnreadableAsset(f"{path}: no column {lacking} (it has {', '.join(names)})")
+            for batch in table.iter_batches(4096, columns=[name for name in names if name in columns | OPTIONAL]):
+                yield from batch.to_pylist()
     except FileNotFoundError as error:
         raise NotFound(f"{path} is missing: fetch the corpus again") from error
     except (OSError, ValueError) as error:  # pyarrow.ArrowInvalid is a ValueError
         raise UnreadableAsset(f"{path}: not a whole parquet file ({_first_line(error)}): fetch it again") from error
-    lacking = columns - set(table.column_names)
-    if lacking:
-        raise UnreadableAsset(
-            f"{path}: no column {', '.join(sorted(lacking))} (it has {', '.join(table.column_names)})"
-        )
-    wanted = [column for column in table.column_names if column in columns | OPTIONAL]
-    found: list[dict[str, Any]] = table.select(wanted).to_pylist()
-    return found
 
 
 def _group(file: Any, key: str) -> Any | None:

@@ -113,6 +113,7 @@ def test_presets_know_the_columns(tmp_path: Path) -> None:
     mtbs = read_events(write(tmp_path / "m.shp", [square], Ig_Date=["2023-08-20"]), label=None, preset="mtbs")
     effis = read_events(write(tmp_path / "e.shp", [square], FIREDATE=["2023-08-20"]), label=None, preset="effis")
     assert (mtbs.label, mtbs.begin) == (effis.label, effis.begin) == ("Burned Area", [DAY])
+    assert "MTBS" in mtbs.attribution and "EFFIS" in effis.attribution
     ems = write(tmp_path / "observedEventA.shp", [square], notation=["Flooded area"])
     with pytest.raises(UsageError, match="say one of"):
         read_events(ems, label=None, preset="ems")

@@ -75,7 +75,8 @@ def build(
     """Cut and label chips of a catalogue's scenes. The same command again goes on where an earlier one stopped."""
     from schemas.geometry import read_area
     from schemas.logs import configure
-    from training.corpus_build import Plan, build_corpus
+    from training.corpus_build import build_corpus
+    from training.corpus_scenes import Plan
 
     configure("warning", "tocsin")  # to stderr: stdout is the command's own
     if sensor not in (None, "s1", "s2"):

@@ -63,5 +63,5 @@ def fill(height: FloatArray, share: float, steepness: float) -> FloatArray:
     if not (wet & sources).any():
         return depth
     way = enlarge(connected(wet, sources).astype(np.float32), GRID, smooth=True)
-    result: FloatArray = (depth * np.clip(way * 2.5, 0, 1)).astype(np.float32)
-    return result
+    reached: FloatArray = np.clip(way * 2.5, 0, 1).astype(np.float32)
+    return np.multiply(depth, reached, dtype=np.float32)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoders.interface import DIMENSION, Encoder, Vectors
+from simulation.biomes import BIOMES, HELD_OUT_BIOMES
 from simulation.chips import Chips, Sensor, make_chips
 from simulation.labels import (
     BURNED,
@@ -21,12 +22,8 @@ from simulation.labels import (
     LABEL_FRACTION,
 )
 from simulation.labels import LABELS as SIMULATED_LABELS
-from simulation.spectra import BIOMES
 from training.phrases import LABELS
 from training.scored import Example, grade
-
-HELD_OUT_BIOMES: Final = ("steppe", "alpine")
-"""Biomes that no model is trained on."""
 
 SEED_OF_SETS: Final = {"training biomes": 550_000, "held-out biomes": 650_000}
 """First seed of each set; later chunks count on. Training draws its chunks from `seed * 100_000 + number` with numbers
@@ -58,9 +55,7 @@ def thresholds() -> NDArray[np.float32]:
 
 def biomes_of(name: str) -> tuple[str, ...]:
     """The biomes of a set of `SEED_OF_SETS`."""
-    if name == "held-out biomes":
-        return HELD_OUT_BIOMES
-    return tuple(biome.name for biome in BIOMES if biome.name not in HELD_OUT_BIOMES)
+    return HELD_OUT_BIOMES if name == "held-out biomes" else tuple(biome.name for biome in BIOMES)
 
 
 def held_out(name: str, sensor: Sensor, count: int) -> Iterator[Example]:

@@ -2,11 +2,10 @@
 
 import numpy as np
 
+from simulation.biomes import ALL_BIOMES, HELD_OUT_BIOMES
 from simulation.chips import make_chips
-from simulation.spectra import BIOMES
 from training.holdout import (
     ABSENT,
-    HELD_OUT_BIOMES,
     SEED_OF_LOOKALIKES,
     SEED_OF_PAIRS,
     SEED_OF_SERIES,
@@ -23,7 +22,7 @@ def test_every_biome_is_in_one_set() -> None:
     trained, unseen = set(biomes_of("training biomes")), set(biomes_of("held-out biomes"))
     assert unseen == set(HELD_OUT_BIOMES)
     assert not trained & unseen
-    assert trained | unseen == {biome.name for biome in BIOMES}
+    assert trained | unseen == {biome.name for biome in ALL_BIOMES}
 
 
 def test_no_seed_is_one_of_training() -> None:

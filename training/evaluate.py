@@ -87,10 +87,6 @@ class Evaluation:
         """Retrieval, paraphrases and calibration of a set of chips."""
         self.add(source, retrieval(scored, rule))
         self.add(source, paraphrases(scored, encoder, rule))
-        self.add_calibration(source, scored, rule)
-
-    def add_calibration(self, source: str, scored: Scored, rule: str) -> None:
-        """Calibration of a set of chips, with its curves."""
         figures, curves = calibration(scored, rule)
         self.add(source, figures)
         self.curves.setdefault(source, []).extend(curves)
@@ -159,8 +155,7 @@ def _on_feed(encoder: Encoder, folder: Path, done: Evaluation, tell: Tell) -> No
         done.add_sheets("feed", scored, "known")
     done.add_together("feed", items, "known")
     for scored in score(encoder, windows_of(chips), left_out).values():
-        done.add("feed", retrieval(scored, "windows"))
-        done.add_calibration("feed", scored, "windows")
+        done.add_scored("feed", scored, "windows", encoder)
     done.add("feed", pairs_of_feed(encoder, chips))
     left_out[:] = sorted(set(left_out))
 

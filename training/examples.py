@@ -5,13 +5,14 @@ Stops at examples: the simulated ones are made in `holdout`.
 
 import math
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
 from schemas.errors import NotFound
-from training.acceptance import is_known
+from training.acceptance import LAND_COVER, is_known
 from training.crisislandmark import Corpus, Sample, open_corpus
 from training.feed import FIRES, FLOODS, LabelledChip
 from training.phrases import LABELS
@@ -38,9 +39,12 @@ def windows_of(chips: Iterable[LabelledChip]) -> Iterator[Example]:
     """
     for chip in chips:
         if chip.level == "window" and chip.state != "ambiguous":
-            yield _of_chip(chip, f"{chip.item} {chip.offset[0]},{chip.offset[1]}")
+            example = _of_chip(chip, f"{chip.item} {chip.offset[0]},{chip.offset[1]}")
         elif chip.level == "item" and chip.source not in (FIRES, FLOODS):
-            yield _of_chip(chip, chip.item)
+            example = _of_chip(chip, chip.item)
+        else:
+            continue
+        yield replace(example, known=example.known & ~np.isin(LABELS, sorted(LAND_COVER)))
 
 
 def _of_chip(chip: LabelledChip, name: str) -> Example:

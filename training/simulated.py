@@ -1,0 +1,132 @@
+"""In: how many chips. Out: a section on places that never were, of seeds and biomes that nothing was trained on.
+
+Stops at the section: events and look-alikes are in `crises`.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from encoders.interface import Encoder, Vectors
+from schemas.errors import UsageError
+from simulation import spectra
+from simulation.chips import Chips, Sensor, make_chips
+from training.contact_sheets import Sheets
+from training.crises import appearance, lookalikes, pairs_in_order
+from training.judged import Gallery, Judged, collect, graded
+from training.phrases import LABELS
+from training.retrieval import calibrated, hold_out, retrieval, words_of
+from training.tables import Section, Table
+
+SEED_CHIPS = 4_000_000_000
+"""Of the first chunk. Training stays below 1,100,000,000: its seeds 1 to 10,000 are multiplied by 100,000 (`pool`)."""
+
+SETS = ("training biomes", "held-out biomes")
+"""Both of unseen seeds; the second also of unseen biomes."""
+
+CHUNK = 200
+"""Chips simulated at a time: 150 MB of optical pixels."""
+
+CRISIS_SHARE = 10
+"""One place a pair, look-alike and series of each kind, for so many chips of the hold-out, within `CRISIS_RANGE`."""
+
+CRISIS_RANGE = (8, 100)
+"""Fewest and most places of each kind."""
+
+HELD_OUT_BIOMES: tuple[str, ...] = getattr(spectra, "HELD_OUT_BIOMES", ("savanna", "alpine"))
+"""Biomes that training leaves out; two of the others until the simulator names them."""
+
+TRAINED_BIOMES: tuple[str, ...] = tuple(b.name for b in spectra.BIOMES if b.name not in HELD_OUT_BIOMES)
+"""Biomes that training draws from."""
+
+
+def simulated(encoder: Encoder, count: int) -> Section:
+    """Measure on simulated chips.
+
+    Args:
+        encoder: under test.
+        count: chips a sensor and set.
+
+    Raises:
+        UsageError: the count is not positive.
+    """
+    if count < 1:
+        raise UsageError(f"--simulated {count}: say how many chips a sensor, for example 1000")
+    section = Section("simulated", f"{count} simulated chips a sensor and set; no seed of them was trained on.")
+    queries = encoder.texts([words_of([name]) for name in LABELS])
+    for sensor in _sensors(encoder):
+        galleries = []
+        for name, biomes in zip(SETS, (TRAINED_BIOMES, HELD_OUT_BIOMES), strict=True):
+            gallery, sheets = _gallery(encoder, sensor, name, biomes, count)
+            galleries.append(gallery)
+            section.left_out += gallery.left_out
+            section.tables += [hold_out(gallery, queries), *retrieval(encoder, gallery, unknown_is_negative=False)]
+            if name == SETS[1]:
+                section.sheets += sheets.sheets()
+                table, curves = calibrated(encoder, gallery)
+                section.tables.append(table)
+                section.curves |= curves
+        section.tables += _crises(encoder, sensor, galleries, count, section.left_out)
+    section.measures["simulated mAP"] = _summary(section.tables)
+    section.tables = [table for table in section.tables if table.rows]
+    return section
+
+
+def _sensors(encoder: Encoder) -> list[Sensor]:
+    known: tuple[Sensor, ...] = ("s2", "s1")
+    return [sensor for sensor in known if sensor in encoder.sensors]
+
+
+def _summary(tables: list[Table]) -> dict[str, float]:
+    """The means of the hold-outs in one row, for the acceptance table."""
+    means = {
+        t.title.removeprefix("hold-out, "): t.rows["mean"] for t in tables if "mean" in t.rows and "hold" in t.title
+    }
+    return {
+        f"{title}, {name}": row[name] for title, row in means.items() for name in ("AP", "AP strict") if name in row
+    }
+
+
+def _gallery(
+    encoder: Encoder, sensor: Sensor, name: str, biomes: tuple[str, ...], count: int
+) -> tuple[Gallery, Sheets]:
+    """Simulate and embed, chunk by chunk; each chip is a place."""
+    sheets = Sheets(encoder, f"simulated, {name}, {sensor.upper()}")
+    fractions: dict[str, np.ndarray[tuple[int], np.dtype[np.float32]]] = {}
+    unsure: dict[str, list[bool]] = {}
+
+    def chips() -> Iterator[Judged]:
+        for number in range(-(-count // CHUNK)):
+            seed = SEED_CHIPS + 1_000_000 * SETS.index(name) + number
+            chunk = make_chips(min(CHUNK, count - number * CHUNK), seed=seed, sensor=sensor, biomes=biomes)
+            for chip, row in zip(_judged(chunk, number), range(len(chunk)), strict=True):
+                fractions[chip.place] = chunk.fractions[row]
+                unsure[chip.place] = [label in chunk.ambiguous[row] for label in LABELS]
+                yield chip
+
+    gallery = collect(encoder, name, sensor, chips(), sheets.see)
+    gallery.fractions = np.array([fractions[place] for place in gallery.places], np.float32).reshape(-1, len(LABELS))
+    gallery.ambiguous = np.array([unsure[place] for place in gallery.places], np.bool_).reshape(-1, len(LABELS))
+    return gallery, sheets
+
+
+def _judged(chunk: Chips, number: int) -> Iterator[Judged]:
+    grades = graded(chunk.fractions)
+    for row in range(len(chunk)):
+        known = np.array([label not in chunk.ambiguous[row] for label in LABELS], np.bool_)
+        words = chunk.attributes[row]
+        name = f"{words.get('biome')} {words.get('scene')} {number}/{row}"
+        place = f"{number}/{row}"
+        yield Judged(name, chunk.sensor, chunk.pixels[row], chunk.bands, grades[row], known, place)
+
+
+def _crises(encoder: Encoder, sensor: Sensor, galleries: list[Gallery], count: int, left_out: list[str]) -> list[Table]:
+    places = min(max(count // CRISIS_SHARE, CRISIS_RANGE[0]), CRISIS_RANGE[1])
+
+    def event_vectors(label: str) -> Vectors:
+        column = LABELS.index(label)
+        return np.concatenate([g.vectors[g.gains[:, column] > 0] for g in galleries])
+
+    alike, missing = lookalikes(encoder, sensor, places, event_vectors)
+    left_out += missing
+    return [pairs_in_order(encoder, sensor, places), alike, appearance(encoder, sensor, places)]

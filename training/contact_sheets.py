@@ -74,7 +74,17 @@ def verdict(chip: Judged, column: int) -> str:
 
 
 def pictures_of(pixels: NDArray[np.float32], sensor: str) -> tuple[Picture, ...]:
-    """True and false colour of an optical chip, or VV, VH and their ratio of a radar chip, at most `SIDE` wide."""
-    step = max(1, -(-max(pixels.shape[1:]) // SIDE))
-    small = np.ascontiguousarray(pixels[:, ::step, ::step])
+    """True and false colour of an optical chip, or VV, VH and their ratio of a radar chip: the middle, `SIDE` wide.
+
+    Args:
+        pixels: float32, (bands, h, w), reflectance or linear power.
+        sensor: ``"s2"`` or ``"s1"``.
+
+    Returns:
+        uint8, (side, side, 3) each, side at most `SIDE`.
+    """
+    rows, columns = pixels.shape[1:]
+    side = min(rows, columns)
+    top, left, step = (rows - side) // 2, (columns - side) // 2, max(1, -(-side // SIDE))
+    small = np.ascontiguousarray(pixels[:, top : top + side : step, left : left + side : step])
     return (radar_colour(small),) if sensor == "s1" else (true_colour(small), false_colour(small))

@@ -13,7 +13,7 @@ from encoders.interface import DIMENSION, Encoder, Vectors
 from training.feed import LabelledChip
 from training.indices import INDICES, Plane
 from training.judged import LAND_COVER, Judged, graded, has_value
-from training.metrics import average_precision, interval_over_places, ndcg
+from training.metrics import area_under_curve, average_precision, interval_over_places, ndcg
 from training.phrases import LABELS
 from training.retrieval import BURN_WORDS, FLOOD_WORDS, LEAST_POSITIVES, largest_loss
 from training.tables import Figures
@@ -95,7 +95,7 @@ def burns(encoder: Encoder, chips: list[LabelledChip], bands: tuple[str, ...] | 
 
 
 def pairs(encoder: Encoder, chips: list[LabelledChip]) -> Figures:
-    """How many burnt windows score higher than the same window before the fire."""
+    """How many burnt windows score higher than the same window before the fire, and the area under the curve."""
     windows = [c for c in chips if c.source == FIRES and c.level == "window"]
     before = {(place_of(c), c.offset): c for c in windows if "_PRE_" in c.item}
     after = [c for c in windows if c.state == "positive" and (place_of(c), c.offset) in before]
@@ -106,6 +106,7 @@ def pairs(encoder: Encoder, chips: list[LabelledChip]) -> Figures:
     for word, query in zip(BURN_WORDS, encoder.texts(list(BURN_WORDS)), strict=True):
         scores = scored.vectors @ query
         figures[word] = int((scores[: len(after)] > scores[len(after) :]).sum())
+        figures[f"{word}, AUC"] = area_under_curve(scores, np.arange(len(scores)) < len(after))
     return figures
 
 

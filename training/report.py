@@ -9,7 +9,7 @@ import io
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -88,12 +88,16 @@ def _headlines(sections: Sequence[Section]) -> list[dict[str, str]]:
     found = []
     for section in sections:
         for title, figures in section.measures.items():
-            names = [name for name in figures if not is_bound(name, figures) and not isinstance(figures[name], int)]
-            name = "mean" if "mean" in figures else (names or list(figures)[1:] or list(figures))[0]
-            value = f"{figures[name]} of {figures['pairs']}" if "pairs" in figures else shown(figures, name)
-            best = max((figures[n] for n in INDEX_NAMES if n in figures), default=None)
+            bars = _bars(figures)
+            if not bars:
+                continue
+            bar = next((bar for bar in bars if bar["kind"] == "mean"), bars[0])
+            best = max((float(figures[n]) for n in INDEX_NAMES if n in figures), default=None)
+            text, _, interval = shown(figures, bar["name"]).partition(" [")
+            value = f"{figures[bar['name']]} of {figures['pairs']}" if "pairs" in figures else text
             beside = "" if best is None else f"best plain index {best:.3f}"
-            found.append({"title": title, "name": name, "value": value, "beside": beside})
+            interval = interval and f"[{interval}"
+            found.append({"title": title, "name": bar["name"], "value": value, "interval": interval, "beside": beside})
     return found
 
 
@@ -109,25 +113,35 @@ def _drawn(section: Section) -> dict[str, object]:
     }
 
 
-def _bars(figures: Figures) -> list[dict[str, object]]:
-    """Shares between 0 and 1 as bars with whiskers; plain indices marked."""
-    bars = []
+class _Bar(TypedDict):
+    name: str
+    value: float
+    text: str
+    low: float
+    high: float
+    kind: str
+
+
+def _bars(figures: Figures) -> list[_Bar]:
+    """Shares between 0 and 1, and pairs in order, as bars with whiskers; plain indices marked."""
+    bars: list[_Bar] = []
     for name, value in figures.items():
+        if "pairs" in figures and name != "pairs" and isinstance(value, int):
+            share = value / max(figures["pairs"], 1)
+            bars.append(_Bar(name=name, value=share, text=str(value), low=share, high=share, kind="model"))
+            continue
         if isinstance(value, int) or is_bound(name, figures) or name == "largest loss" or not np.isfinite(value):
             continue
         low, high = figures.get(f"{name} low", value), figures.get(f"{name} high", value)
         kind = "index" if name in INDEX_NAMES else "mean" if name == "mean" else "model"
-        bars.append({"name": name, "value": value, "low": low, "high": high, "kind": kind})
+        bars.append(_Bar(name=name, value=value, text=f"{value:.3f}", low=low, high=high, kind=kind))
     return bars
 
 
 def _facts(figures: Figures) -> list[str]:
     """What is no bar: counts, and the loss of a paraphrase."""
-    return [
-        f"{name}: {shown(figures, name)}"
-        for name, value in figures.items()
-        if (isinstance(value, int) or name == "largest loss") and not is_bound(name, figures)
-    ]
+    drawn = {bar["name"] for bar in _bars(figures)}
+    return [f"{n}: {shown(figures, n)}" for n in figures if n not in drawn and not is_bound(n, figures)]
 
 
 def _cells(table: Table) -> dict[str, object]:

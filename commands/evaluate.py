@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 LEFT_OUT = 5
 """So many of the chips that were left out are named on stderr; JSON and report name all."""
 
+NARROW = 5
+"""Tables of up to so many columns have room for every interval; wider ones show that of AP (JSON has all)."""
+
 
 def evaluate(
     feed: Annotated[
@@ -80,7 +83,8 @@ def _print(section: Section) -> None:
 def _row(name: str, figures: Figures, columns: list[str]) -> tuple[str, ...]:
     from training.tables import shown
 
-    return (name, *(shown(figures, column) for column in columns))
+    narrow = len(columns) <= NARROW
+    return (name, *(shown(figures, column, interval=narrow or column == "AP") for column in columns))
 
 
 def register(app: typer.Typer) -> None:

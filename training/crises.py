@@ -4,6 +4,7 @@ Stops at tables. No place of these seeds is ever trained on; real pairs are meas
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from encoders.interface import DIMENSION, Encoder, Vectors
 from simulation.chips import Chips, Sensor, make_pairs
+from training.indices import INDICES, index_names, indices_of
 from training.metrics import Scores, area_under_curve, average_precision, draw_places, quantiles, redrawn
 from training.metrics import ranked_precision as of_ranked
 from training.retrieval import words_of
@@ -100,8 +102,21 @@ def _differences(encoder: Encoder, sensor: Sensor, event: str, count: int) -> tu
     return after - before, before, after
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Chips as the model and as plain indices see them.
+
+    Attributes:
+        vectors: float32, (n, 384).
+        indices: name of an index to float32, (n,).
+    """
+
+    vectors: Vectors
+    indices: dict[str, Scores]
+
+
 def lookalikes(
-    encoder: Encoder, sensor: Sensor, count: int, event_vectors: Callable[[str], Vectors]
+    encoder: Encoder, sensor: Sensor, count: int, events_of: Callable[[str], Seen]
 ) -> tuple[Table, list[str]]:
     """The true event against every kind of thing that looks like it.
 
@@ -109,39 +124,46 @@ def lookalikes(
         encoder: under test.
         sensor: ``"s2"`` or ``"s1"``.
         count: look-alikes of each kind, and at most so many events.
-        event_vectors: vectors of chips that show a label.
+        events_of: chips that show a label.
 
     Returns:
         A row for event and kind: "AP" with as many events as look-alikes where there are enough, and "median rank" of
-        a single event put among the look-alikes (1 is best, `count` + 1 worst); and what was left out.
+        a single event put among the look-alikes (1 is best, `count` + 1 worst), with the plain indices below; and what
+        was left out.
     """
     module = import_module("simulation.lookalikes")
     kinds_for: Callable[[str, Sensor], Sequence[str]] = module.kinds_for
     make: _MakeLookalikes = module.make_lookalikes
     rows: dict[str, Figures] = {}
     left_out: list[str] = []
-    kept: dict[str, Vectors] = {}
+    kept: dict[str, Seen] = {}
     for label in EVENTS.values():
-        query, events = encoder.texts([words_of([label])])[0], event_vectors(label)[:count]
+        query, events = encoder.texts([words_of([label])])[0], events_of(label)
         for kind in kinds_for(label, sensor):
             if kind not in kept:
                 kept[kind] = _of_kind(encoder, sensor, kind, count, make, left_out)
-            if len(events) and len(kept[kind]):
-                rows[f"{label} / {kind}"] = against(events @ query, kept[kind] @ query)
+            others = kept[kind]
+            if not len(events.vectors) or not len(others.vectors):
+                continue
+            rows[f"{label} / {kind}"] = against(events.vectors[:count] @ query, others.vectors @ query)
+            for name in INDICES.get((label, sensor), {}):
+                rows[f"{label} / {kind}: {name}"] = against(events.indices[name][:count], others.indices[name])
     note = f"{count} look-alikes of each kind; the rank is that of one event put among them."
     return Table(f"look-alikes, simulated, {sensor.upper()}", note, rows), left_out
 
 
 def _of_kind(
     encoder: Encoder, sensor: Sensor, kind: str, count: int, make: _MakeLookalikes, left_out: list[str]
-) -> Vectors:
-    found = []
+) -> Seen:
+    found, values = [], []
     for number, size in _chunks(count):
         chips = make(size, seed=SEED_LOOKALIKES + number, sensor=sensor, kind=kind)
         vectors, valid = embed_valid(encoder, chips)
         left_out += [f"{kind} {number}/{i}: not one valid value" for i in np.flatnonzero(~valid)]
         found.append(vectors[valid])
-    return np.concatenate(found)
+        values += [indices_of(pixels, sensor) for pixels in chips.pixels[valid]]
+    indices = {n: np.array([v[n] for v in values], np.float32) for n in index_names(sensor)}
+    return Seen(np.concatenate(found), indices)
 
 
 def against(events: Scores, others: Scores) -> Figures:

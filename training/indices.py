@@ -74,6 +74,11 @@ INDICES: Mapping[tuple[str, str], Mapping[str, Callable[[Plane], float]]] = {
 """By label and sensor: the indices that a user would rank by."""
 
 
+def index_names(sensor: str) -> list[str]:
+    """Names of every index of a sensor."""
+    return sorted({name for (_, of), some in INDICES.items() if of == sensor for name in some})
+
+
 def indices_of(pixels: Plane, sensor: str) -> dict[str, float]:
     """Every index of the sensor by name; `NOTHING` where it cannot be had."""
     wanted = {name: index for (_, of), some in INDICES.items() if of == sensor for name, index in some.items()}

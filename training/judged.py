@@ -21,7 +21,7 @@ from simulation.labels import (
     FLOODED_FRACTION,
     LABEL_FRACTION,
 )
-from training.indices import indices_of
+from training.indices import index_names, indices_of
 from training.phrases import LABELS
 
 BATCH = 32
@@ -136,7 +136,7 @@ def collect(encoder: Encoder, name: str, sensor: str, chips: Iterable[Judged], w
         gains=np.array([gains for gains, _, _ in kept], np.float32).reshape(-1, len(LABELS)),
         known=np.array([known for _, known, _ in kept], np.bool_).reshape(-1, len(LABELS)),
         places=[place for *_, place in kept],
-        indices={key: np.array([v[key] for v in values], np.float32) for key in (values[0] if values else {})},
+        indices={key: np.array([v[key] for v in values], np.float32) for key in index_names(sensor)},
         left_out=left_out,
     )
 

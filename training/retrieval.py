@@ -159,7 +159,8 @@ def hold_out(gallery: Gallery, queries: Vectors) -> Table:
         queries: float32, (12, 384), of the labels' names.
 
     Returns:
-        Rows: labels and their mean; "AP": there against clearly absent, "AP strict": there against all else.
+        Rows: labels, below them plain indices, and the mean over labels; "AP": there against clearly absent,
+        "AP strict": there against all else.
     """
     draws = draw_places(gallery.places)
     rows: dict[str, Figures] = {}
@@ -167,23 +168,34 @@ def hold_out(gallery: Gallery, queries: Vectors) -> Table:
         share = gallery.fractions[:, column]
         settled = ~gallery.ambiguous[:, column]
         there, gone = share >= NEEDED[column], share <= CLEARLY_ABSENT
-        row: Figures = {}
-        for measure, rows_of in (("AP", settled & (there | gone)), ("AP strict", settled)):
-            chosen = np.flatnonzero(rows_of)
-            positive = there[chosen]
-            if not LEAST_POSITIVES <= positive.sum() < len(positive):
-                continue
-            scores, gains = gallery.vectors[chosen] @ query, positive.astype(np.float32)
-            low, high = quantiles(redrawn(scores, gains, draws.of(chosen), [MEASURES["AP"]])[:, 0])
-            row |= {f"right ({measure})": int(positive.sum()), f"of ({measure})": len(positive)}
-            row |= {measure: average_precision(scores, positive), f"{measure} low": low, f"{measure} high": high}
-        if row:
-            rows[name] = row
+        chosen = {"AP": np.flatnonzero(settled & (there | gone)), "AP strict": np.flatnonzero(settled)}
+        scores = {name: gallery.vectors @ query}
+        scores |= {f"{name}: {n}": gallery.indices[n] for n in INDICES.get((name, gallery.sensor), {})}
+        found = {key: _held_out(values, there, chosen, draws) for key, values in scores.items()}
+        rows |= {key: row for key, row in found.items() if row}
     if rows:
-        means = {m: [row[m] for row in rows.values() if m in row] for m in ("AP", "AP strict")}
-        rows["mean"] = {"labels": len(rows)} | {m: float(np.mean(v)) for m, v in means.items() if v}
+        means = {m: [rows[n][m] for n in LABELS if m in rows.get(n, {})] for m in ("AP", "AP strict")}
+        rows["mean"] = {"labels": sum(name in rows for name in LABELS)} | {
+            m: float(np.mean(v)) for m, v in means.items() if v
+        }
     note = f"Positive from the label's share of the chip on; negative up to {CLEARLY_ABSENT} (strict: below the share)."
     return Table(f"hold-out, {gallery.name}, {gallery.sensor.upper()}", note, rows)
+
+
+def _held_out(
+    scores: Scores, there: NDArray[np.bool_], chosen: Mapping[str, NDArray[np.intp]], draws: Draws
+) -> Figures:
+    """Average precision over some of the chips, by the name of the choice."""
+    row: Figures = {}
+    for measure, rows in chosen.items():
+        positive = there[rows]
+        if not LEAST_POSITIVES <= positive.sum() < len(positive):
+            continue
+        again = redrawn(scores[rows], positive.astype(np.float32), draws.of(rows), [MEASURES["AP"]])
+        low, high = quantiles(again[:, 0])
+        row |= {measure: average_precision(scores[rows], positive), f"{measure} low": low, f"{measure} high": high}
+        row |= {f"right ({measure})": int(positive.sum()), f"of ({measure})": len(positive)}
+    return row
 
 
 def calibrated(encoder: Encoder, gallery: Gallery) -> tuple[Table, dict[str, Curve]]:

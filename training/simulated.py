@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from encoders.interface import Encoder, Vectors
+from encoders.interface import Encoder
 from schemas.errors import UsageError
 from simulation import spectra
 from simulation.chips import Chips, Sensor, make_chips
 from training.contact_sheets import Sheets
-from training.crises import appearance, lookalikes, pairs_in_order
+from training.crises import Seen, appearance, lookalikes, pairs_in_order
 from training.judged import Gallery, Judged, collect, graded
 from training.phrases import LABELS
 from training.retrieval import calibrated, hold_out, retrieval, words_of
@@ -67,7 +67,7 @@ def simulated(encoder: Encoder, count: int) -> Section:
                 section.tables.append(table)
                 section.curves |= curves
         section.tables += _crises(encoder, sensor, galleries, count, section.left_out)
-    section.measures["simulated mAP"] = _summary(section.tables)
+        section.measures[f"simulated mAP {sensor.upper()}"] = _summary(section.tables, sensor)
     section.tables = [table for table in section.tables if table.rows]
     return section
 
@@ -77,14 +77,14 @@ def _sensors(encoder: Encoder) -> list[Sensor]:
     return [sensor for sensor in known if sensor in encoder.sensors]
 
 
-def _summary(tables: list[Table]) -> dict[str, float]:
-    """The means of the hold-outs in one row, for the acceptance table."""
-    means = {
-        t.title.removeprefix("hold-out, "): t.rows["mean"] for t in tables if "mean" in t.rows and "hold" in t.title
-    }
-    return {
-        f"{title}, {name}": row[name] for title, row in means.items() for name in ("AP", "AP strict") if name in row
-    }
+def _summary(tables: list[Table], sensor: Sensor) -> dict[str, float]:
+    """The means of the hold-outs of a sensor in one row, for the acceptance table."""
+    rows = {t.title: t.rows for t in tables}
+    figures: dict[str, float] = {}
+    for name in SETS:
+        mean = rows[f"hold-out, {name}, {sensor.upper()}"].get("mean", {})
+        figures |= {f"{name}{strict}": mean[f"AP{strict}"] for strict in ("", " strict") if f"AP{strict}" in mean}
+    return figures
 
 
 def _gallery(
@@ -123,10 +123,14 @@ def _judged(chunk: Chips, number: int) -> Iterator[Judged]:
 def _crises(encoder: Encoder, sensor: Sensor, galleries: list[Gallery], count: int, left_out: list[str]) -> list[Table]:
     places = min(max(count // CRISIS_SHARE, CRISIS_RANGE[0]), CRISIS_RANGE[1])
 
-    def event_vectors(label: str) -> Vectors:
+    def events_of(label: str) -> Seen:
         column = LABELS.index(label)
-        return np.concatenate([g.vectors[g.gains[:, column] > 0] for g in galleries])
+        vectors = np.concatenate([g.vectors for g in galleries])
+        there = np.flatnonzero(np.concatenate([g.gains[:, column] > 0 for g in galleries]))
+        mixed = np.random.default_rng(0).permutation(there)  # so that the first few are of both sets
+        names = galleries[0].indices
+        return Seen(vectors[mixed], {n: np.concatenate([g.indices[n] for g in galleries])[mixed] for n in names})
 
-    alike, missing = lookalikes(encoder, sensor, places, event_vectors)
+    alike, missing = lookalikes(encoder, sensor, places, events_of)
     left_out += missing
     return [pairs_in_order(encoder, sensor, places), alike, appearance(encoder, sensor, places)]

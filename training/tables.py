@@ -106,13 +106,13 @@ def rounded(figures: Figures) -> dict[str, float | None]:
     return {name: round(value, 4) if math.isfinite(value) else None for name, value in figures.items()}
 
 
-def shown(figures: Figures, name: str) -> str:
-    """A figure for people, with its interval."""
+def shown(figures: Figures, name: str, *, interval: bool = True) -> str:
+    """A figure for people, with its interval where it has one and it is wanted."""
     if name not in figures or not math.isfinite(figures[name]):
         return "–"
     value = figures[name]
     text = str(value) if isinstance(value, int) else f"{value:.3f}"
     low, high = figures.get(f"{name} low"), figures.get(f"{name} high")
-    if low is None or high is None or not math.isfinite(low):
+    if not interval or low is None or high is None or not math.isfinite(low):
         return text
     return f"{text} [{low:.2f}, {high:.2f}]"

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from training.crises import against
+from training.indices import index_names
 from training.judged import Gallery, graded
 from training.phrases import LABELS
 from training.retrieval import hold_out, largest_loss, words_of
@@ -32,7 +33,8 @@ def test_what_lies_between_is_left_out_and_strict_counts_it() -> None:
     queries = np.zeros((12, 384), np.float32)
     queries[:, 0] = 1
     places = [str(i) for i in range(9)]
-    gallery = Gallery("x", "s2", vectors, graded(fractions), ~ambiguous, places, {}, [], fractions, ambiguous)
+    indices = dict.fromkeys(index_names("s2"), -scores)
+    gallery = Gallery("x", "s2", vectors, graded(fractions), ~ambiguous, places, indices, [], fractions, ambiguous)
     row = hold_out(gallery, queries).rows["Trees"]
     assert (row["right (AP)"], row["of (AP)"], row["of (AP strict)"]) == (4, 6, 8)
     assert row["AP"] == 1

@@ -14,6 +14,7 @@ import typer
 
 from commands import (
     alerts,
+    corpus,
     deadletters,
     demo,
     encoders,
@@ -65,6 +66,7 @@ health.register(app)
 encoders.register(app)
 evaluate.register(app)
 deadletters.register(app)
+corpus.register(app)
 
 
 def main() -> None:

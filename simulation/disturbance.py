@@ -13,7 +13,8 @@ from simulation.endmembers import SPECTRA, Material
 from simulation.fields import FloatArray
 from simulation.labels import Cover
 from simulation.layout import Place
-from simulation.spectra import WAVELENGTHS
+from simulation.spectra import WAVELENGTHS, choose_material
+from simulation.varieties import variants
 
 M = Material
 NIR, SWIR2 = 8, 12
@@ -129,7 +130,9 @@ def _nbr(image: FloatArray) -> FloatArray:
     return ratio
 
 
-def burnt_spectra(age_days: float, darkness: float, ash: float, soil: FloatArray) -> tuple[FloatArray, FloatArray]:
+def burnt_spectra(
+    age_days: float, darkness: float, ash: float, soil: FloatArray, table: FloatArray = SPECTRA
+) -> tuple[FloatArray, FloatArray]:
     """Spectra of consumed and of scorched ground at a given age.
 
     White ash is washed away within weeks; char fades into the soil below within a year or two.
@@ -141,35 +144,67 @@ def burnt_spectra(age_days: float, darkness: float, ash: float, soil: FloatArray
         darkness: 0 grey char to 1 black char.
         ash: 0-1, white ash when fresh.
         soil: float32, (13,), reflectance of the bare ground.
+        table: float32, (materials, 13): the place's own materials.
 
     Returns:
         Two float32 arrays (13,): consumed, scorched.
     """
-    char = (1 - darkness) * SPECTRA[M.CHAR] + darkness * SPECTRA[M.BLACK_CHAR]
-    white = 0.35 * ash * np.exp(-age_days / 20.0)
-    black = (1 - white) * (0.45 + 0.45 * np.exp(-age_days / 250.0))
-    consumed = white * SPECTRA[M.ASH] + black * char + (1 - white - black) * soil
+    char = (1 - darkness) * table[M.CHAR] + darkness * table[M.BLACK_CHAR]
+    white = 0.3 * ash * np.exp(-age_days / 20.0)
+    black = (1 - white) * (0.38 + 0.6 * np.exp(-age_days / 250.0))
+    consumed = white * table[M.ASH] + black * char + (1 - white - black) * soil
     fallen = 1 - float(np.exp(-age_days / 180.0))
-    scorched = (1 - fallen) * SPECTRA[M.SCORCHED] + fallen * (0.5 * SPECTRA[M.TWIGS] + 0.5 * soil)
+    scorched = (1 - fallen) * table[M.SCORCHED] + fallen * (0.5 * table[M.TWIGS] + 0.5 * soil)
     return consumed.astype(np.float32), scorched.astype(np.float32)
 
 
+LOAD: Final = {
+    Cover.WATER: 0.0,
+    Cover.TREES: 1.0,
+    Cover.GRASS: 0.35,
+    Cover.FLOODED_VEGETATION: 0.6,
+    Cover.CROPS: 0.4,
+    Cover.SHRUB: 0.75,
+    Cover.BUILT: 0.5,
+    Cover.BARE: 0.25,
+    Cover.SNOW: 0.0,
+}
+"""How much char a cover leaves where it burns: with little fuel it is a thin film through which the ground shows.
+Source: fuel loads of Scott and Burgan 2005 (grass 0.5-3 t/ha, shrub and timber 5-20 t/ha) in the order of magnitude,
+and Smith et al. 2005: char covers 10-60 % of burnt savanna, most of the rest is soil and stubble."""
+
+
 def _burn(image: FloatArray, place: Place, event: Disturbance, severity: FloatArray, greenup: float) -> None:
-    soil = SPECTRA[place.biome.soils[0][0]] * np.float32(0.75)
-    consumed, scorched = burnt_spectra(event.burn_age_days, event.char_darkness, event.ash, soil)
-    brown = np.clip(1.6 * severity * (1 - severity), 0, 0.4)
+    """Mixes char, ash, scorched leaves, bared soil and regrowth into burnt pixels.
+
+    Under a thin fuel the char is a film: the near infrared falls with the leaves and the film, the shortwave infrared
+    less, because the soil laid bare is bright there and char is too (Smith et al. 2005; Pereira 1999, IEEE Transactions
+    on Geoscience and Remote Sensing 37, 217).
+    """
+    table = variants(place.traits, place.biome)
+    soils = choose_material(place.biome.soils, place.traits[:, 2])
+    soil = table[np.bincount(soils[place.regions[::8, ::8].ravel()]).argmax()] * np.float32(0.92)
+    consumed, scorched = burnt_spectra(event.burn_age_days, event.char_darkness, event.ash, soil, table)
+    stubble = (np.float32(0.65) * soil + np.float32(0.35) * table[M.DRY_GRASS]).astype(np.float32)
+    load = np.clip(per_cover(LOAD)[place.cover] * (0.6 + 0.8 * place.traits[:, 14]), 0, 1)[place.regions]
+    film = load + np.float32(0.8) * (severity - np.float32(0.45)) + np.float32(0.9 * (event.char_darkness - 0.5))
+    film = np.clip(film, 0.2, 1).astype(np.float32)
+    brown = np.clip(1.6 * severity * (1 - severity), 0, 0.4) * load
     black = np.clip(1.35 * severity - 0.12, 0, 0.97) * (severity > 0.02)
     regrown = np.float32((1 - np.exp(-event.burn_age_days / 500.0)) * greenup)
-    mottle = np.clip(1 + np.float32(0.18) * place.grain + np.float32(0.12) * place.patches, 0.5, 1.7)
-    ground = (1 - regrown) * consumed + regrown * SPECTRA[M.GREEN_GRASS]
+    mottle = np.clip(1 + np.float32(0.08) * place.grain + np.float32(0.12) * place.patches, 0.5, 1.7)
+    charred = black * mottle * (1 - regrown)
     image *= 1 - np.clip(black + brown * (1 - black), 0, 1)
-    image += (black * mottle) * ground[:, None, None]
+    image += (charred * film) * consumed[:, None, None]
+    image += (charred * (1 - film)) * stubble[:, None, None]
+    image += (black * (regrown * mottle)) * table[M.GREEN_GRASS][:, None, None]
     image += (brown * (1 - black)) * scorched[:, None, None]
 
 
 def _flood(image: FloatArray, place: Place, event: Disturbance, water: FloatArray) -> None:
-    clear = (SPECTRA[M.CLEAR_WATER] + SPECTRA[M.GREEN_WATER]) / 2
-    loaded = SPECTRA[M.FLOOD_WATER] * (0.35 + 0.65 * event.turbidity) + SPECTRA[M.TURBID_WATER] * 0.2
+    table = variants(place.traits, place.biome)
+    clear = (table[M.CLEAR_WATER] + table[M.GREEN_WATER]) / 2
+    loaded = table[M.FLOOD_WATER] * (0.35 + 0.65 * event.turbidity) + table[M.TURBID_WATER] * 0.2
     spectrum = (1 - event.turbidity) * clear + event.turbidity * loaded
     plume = np.clip(1 + np.float32(0.12) * place.patches, 0.5, 1.6)
     glint = np.float32(0.012 * event.wind) * (0.55 / WAVELENGTHS) ** 0.2
@@ -183,4 +218,4 @@ def _collapse(image: FloatArray, place: Place, damage: FloatArray) -> None:
     rubble = np.clip(1 + np.float32(0.2) * place.grain, 0.4, 1.8) * np.float32(1.05)
     share = np.float32(0.85) * damage * (0.25 + 0.75 * built)
     image *= 1 - share
-    image += (share * rubble) * SPECTRA[M.RUBBLE][:, None, None]
+    image += (share * rubble) * variants(place.traits, place.biome)[M.RUBBLE][:, None, None]

@@ -16,7 +16,13 @@ Sources, by tag in the table:
      beyond 0.9 um).
   N  Snow and ice: Dozier and Painter 2004, Annual Review of Earth and Planetary Sciences 32, 465; Warren 1982.
   R  Rocks and salt: Kokaly et al. 2017, USGS Spectral Library Version 7, Data Series 1035.
-Values are rounded to three digits. B10 (1.375 um) is water vapour's: the surface is not seen there, so it holds the
+  I  Representative of, not read line by line from: Stoner and Baumgardner 1981, Soil Science Society of America Journal
+     45, 1161 (the five shapes of soil curves: organic, iron-affected, calcareous, dark basic); Nagler et al. 2000,
+     Remote Sensing of Environment 71, 207 (weathered against fresh litter); Okin et al. 2001 (grey desert shrubs);
+     Vane et al. 1993 and Asner 1998 (deep shade transmits in the infrared only); Sulik and Long 2016 (flowering oilseed
+     rape); Dekker et al. 2001 and Kutser et al. 2005 (glacial flour, humic lakes);
+     Potter and Rossman 1977, Science 196, 1446 (varnished desert pavement); Painter et al. 2013 (dust on snow).
+Values are thousandths of reflectance. B10 (1.375 um) is water vapour's: the surface is not seen there, so it holds the
 value interpolated between B09 and B11 and is replaced when the atmosphere is added.
 """
 
@@ -66,284 +72,108 @@ class Material(IntEnum):
     BLACK_CHAR = 32
     ASH = 33
     SCORCHED = 34
+    SOIL_BASALT = 35
+    SOIL_GREY = 36
+    SOIL_YELLOW = 37
+    SOIL_PEAT = 38
+    LIMESTONE = 39
+    SHALE = 40
+    GREY_GRASS = 41
+    BLEACHED_GRASS = 42
+    GOLDEN_GRASS = 43
+    SHADE = 44
+    HEATH = 45
+    SAGE = 46
+    RAPE_FLOWER = 47
+    RICE = 48
+    GLACIAL_WATER = 49
+    TANNIN_WATER = 50
+    DIRTY_SNOW = 51
+    PAVEMENT = 52
 
 
-_TABLE: Final[dict[Material, tuple[float, ...]]] = {
-    # B01   B02   B03   B04   B05   B06   B07   B08   B8A   B09   B10   B11   B12
-    Material.BROADLEAF: (
-        0.019,
-        0.024,
-        0.047,
-        0.026,
-        0.080,
-        0.255,
-        0.335,
-        0.355,
-        0.368,
-        0.365,
-        0.250,
-        0.172,
-        0.075,
-    ),  # S
-    Material.CONIFER: (0.011, 0.014, 0.026, 0.017, 0.043, 0.125, 0.162, 0.173, 0.185, 0.188, 0.130, 0.082, 0.037),  # S
-    Material.RAINFOREST: (
-        0.014,
-        0.018,
-        0.038,
-        0.019,
-        0.066,
-        0.240,
-        0.320,
-        0.340,
-        0.355,
-        0.350,
-        0.230,
-        0.150,
-        0.060,
-    ),  # S
-    Material.OAK: (0.024, 0.030, 0.050, 0.042, 0.084, 0.180, 0.220, 0.235, 0.250, 0.255, 0.210, 0.180, 0.100),  # S
-    Material.GREEN_GRASS: (
-        0.028,
-        0.037,
-        0.076,
-        0.046,
-        0.122,
-        0.295,
-        0.370,
-        0.390,
-        0.408,
-        0.410,
-        0.310,
-        0.235,
-        0.125,
-    ),  # S
-    Material.GREEN_CROP: (
-        0.021,
-        0.030,
-        0.068,
-        0.029,
-        0.112,
-        0.345,
-        0.435,
-        0.455,
-        0.468,
-        0.460,
-        0.300,
-        0.185,
-        0.078,
-    ),  # E
-    Material.CHAPARRAL: (
-        0.024,
-        0.030,
-        0.048,
-        0.050,
-        0.082,
-        0.145,
-        0.172,
-        0.190,
-        0.203,
-        0.212,
-        0.195,
-        0.188,
-        0.112,
-    ),  # S
-    Material.DRY_GRASS: (
-        0.052,
-        0.072,
-        0.112,
-        0.155,
-        0.182,
-        0.208,
-        0.232,
-        0.257,
-        0.270,
-        0.290,
-        0.330,
-        0.365,
-        0.255,
-    ),  # E
-    Material.STRAW: (0.074, 0.100, 0.145, 0.200, 0.228, 0.254, 0.280, 0.302, 0.314, 0.340, 0.420, 0.450, 0.320),  # E
-    Material.TWIGS: (0.042, 0.056, 0.078, 0.104, 0.122, 0.142, 0.158, 0.178, 0.188, 0.205, 0.240, 0.270, 0.185),  # E
-    Material.SOIL_DARK: (
-        0.040,
-        0.047,
-        0.069,
-        0.104,
-        0.119,
-        0.132,
-        0.143,
-        0.155,
-        0.160,
-        0.178,
-        0.220,
-        0.252,
-        0.238,
-    ),  # E
-    Material.SOIL_BROWN: (
-        0.055,
-        0.068,
-        0.106,
-        0.160,
-        0.180,
-        0.197,
-        0.212,
-        0.222,
-        0.227,
-        0.245,
-        0.290,
-        0.330,
-        0.298,
-    ),  # E
-    Material.SOIL_RED: (0.055, 0.070, 0.122, 0.228, 0.257, 0.280, 0.295, 0.300, 0.300, 0.314, 0.360, 0.405, 0.348),  # E
-    Material.SOIL_LIGHT: (
-        0.105,
-        0.130,
-        0.186,
-        0.247,
-        0.269,
-        0.287,
-        0.303,
-        0.316,
-        0.321,
-        0.334,
-        0.370,
-        0.405,
-        0.375,
-    ),  # E
-    Material.SAND: (0.150, 0.190, 0.275, 0.365, 0.392, 0.413, 0.430, 0.437, 0.440, 0.450, 0.490, 0.530, 0.480),  # E
-    Material.ROCK: (0.100, 0.115, 0.142, 0.165, 0.176, 0.184, 0.192, 0.200, 0.203, 0.208, 0.225, 0.245, 0.225),  # R
-    Material.LAVA: (0.048, 0.052, 0.060, 0.068, 0.071, 0.074, 0.077, 0.080, 0.082, 0.086, 0.098, 0.112, 0.112),  # R
-    Material.SALT: (0.330, 0.390, 0.450, 0.480, 0.490, 0.495, 0.500, 0.500, 0.500, 0.495, 0.470, 0.440, 0.350),  # R
-    Material.CLEAR_WATER: (
-        0.024,
-        0.022,
-        0.016,
-        0.008,
-        0.006,
-        0.005,
-        0.004,
-        0.004,
-        0.003,
-        0.003,
-        0.002,
-        0.002,
-        0.001,
-    ),  # W
-    Material.GREEN_WATER: (
-        0.022,
-        0.026,
-        0.050,
-        0.026,
-        0.036,
-        0.014,
-        0.014,
-        0.011,
-        0.009,
-        0.006,
-        0.003,
-        0.003,
-        0.002,
-    ),  # W
-    Material.TURBID_WATER: (
-        0.042,
-        0.058,
-        0.098,
-        0.096,
-        0.092,
-        0.050,
-        0.048,
-        0.038,
-        0.028,
-        0.016,
-        0.008,
-        0.006,
-        0.004,
-    ),  # W
-    Material.FLOOD_WATER: (
-        0.052,
-        0.068,
-        0.108,
-        0.126,
-        0.126,
-        0.092,
-        0.092,
-        0.078,
-        0.062,
-        0.036,
-        0.020,
-        0.017,
-        0.011,
-    ),  # W
-    Material.FRESH_SNOW: (
-        0.930,
-        0.940,
-        0.930,
-        0.920,
-        0.915,
-        0.905,
-        0.895,
-        0.880,
-        0.870,
-        0.850,
-        0.400,
-        0.110,
-        0.085,
-    ),  # N
-    Material.OLD_SNOW: (0.700, 0.720, 0.720, 0.700, 0.690, 0.660, 0.640, 0.610, 0.590, 0.550, 0.200, 0.045, 0.038),  # N
-    Material.ICE: (0.480, 0.500, 0.470, 0.400, 0.370, 0.330, 0.300, 0.260, 0.235, 0.190, 0.080, 0.015, 0.012),  # N
-    Material.RED_TILE: (0.050, 0.056, 0.090, 0.190, 0.213, 0.235, 0.244, 0.242, 0.241, 0.265, 0.360, 0.440, 0.430),  # E
-    Material.CONCRETE: (0.170, 0.195, 0.236, 0.262, 0.270, 0.278, 0.286, 0.289, 0.290, 0.297, 0.330, 0.370, 0.370),  # E
-    Material.ASPHALT: (0.066, 0.072, 0.080, 0.087, 0.089, 0.091, 0.093, 0.096, 0.098, 0.100, 0.112, 0.124, 0.122),  # E
-    Material.BRIGHT_ROOF: (
-        0.335,
-        0.367,
-        0.394,
-        0.430,
-        0.440,
-        0.445,
-        0.447,
-        0.445,
-        0.443,
-        0.440,
-        0.430,
-        0.420,
-        0.348,
-    ),  # E
-    Material.DARK_ROOF: (
-        0.064,
-        0.070,
-        0.082,
-        0.100,
-        0.104,
-        0.107,
-        0.109,
-        0.111,
-        0.111,
-        0.111,
-        0.112,
-        0.112,
-        0.108,
-    ),  # E
-    Material.RUBBLE: (0.125, 0.143, 0.174, 0.205, 0.213, 0.221, 0.228, 0.233, 0.235, 0.244, 0.275, 0.305, 0.295),  # E
-    Material.CHAR: (0.040, 0.044, 0.054, 0.067, 0.069, 0.072, 0.074, 0.076, 0.078, 0.089, 0.140, 0.185, 0.208),  # E
-    Material.BLACK_CHAR: (
-        0.018,
-        0.019,
-        0.020,
-        0.024,
-        0.025,
-        0.027,
-        0.029,
-        0.032,
-        0.034,
-        0.038,
-        0.065,
-        0.098,
-        0.142,
-    ),  # E
-    Material.ASH: (0.092, 0.104, 0.122, 0.145, 0.155, 0.163, 0.171, 0.182, 0.186, 0.200, 0.255, 0.302, 0.320),  # E
-    Material.SCORCHED: (0.030, 0.038, 0.056, 0.096, 0.120, 0.145, 0.165, 0.185, 0.194, 0.212, 0.230, 0.246, 0.139),  # E
+_TABLE: Final[dict[Material, tuple[int, ...]]] = {
+    # B01 B02 B03 B04 B05 B06 B07 B08 B8A B09 B10 B11 B12
+    Material.BROADLEAF: (19, 24, 47, 26, 80, 255, 335, 355, 368, 365, 250, 172, 75),  # S
+    Material.CONIFER: (11, 14, 26, 17, 43, 125, 162, 173, 185, 188, 130, 82, 37),  # S
+    Material.RAINFOREST: (14, 18, 38, 19, 66, 240, 320, 340, 355, 350, 230, 150, 60),  # S
+    Material.OAK: (24, 30, 50, 42, 84, 180, 220, 235, 250, 255, 210, 180, 100),  # S
+    Material.GREEN_GRASS: (28, 37, 76, 46, 122, 295, 370, 390, 408, 410, 310, 235, 125),  # S
+    Material.GREEN_CROP: (21, 30, 68, 29, 112, 345, 435, 455, 468, 460, 300, 185, 78),  # E
+    Material.CHAPARRAL: (24, 30, 48, 50, 82, 145, 172, 190, 203, 212, 195, 188, 112),  # S
+    Material.DRY_GRASS: (52, 72, 112, 155, 182, 208, 232, 257, 270, 290, 330, 365, 255),  # E
+    Material.STRAW: (74, 100, 145, 200, 228, 254, 280, 302, 314, 340, 420, 450, 320),  # E
+    Material.TWIGS: (42, 56, 78, 104, 122, 142, 158, 178, 188, 205, 240, 270, 185),  # E
+    Material.SOIL_DARK: (40, 47, 69, 104, 119, 132, 143, 155, 160, 178, 220, 252, 238),  # E
+    Material.SOIL_BROWN: (55, 68, 106, 160, 180, 197, 212, 222, 227, 245, 290, 330, 298),  # E
+    Material.SOIL_RED: (55, 70, 122, 228, 257, 280, 295, 300, 300, 314, 360, 405, 348),  # E
+    Material.SOIL_LIGHT: (105, 130, 186, 247, 269, 287, 303, 316, 321, 334, 370, 405, 375),  # E
+    Material.SAND: (150, 190, 275, 365, 392, 413, 430, 437, 440, 450, 490, 530, 480),  # E
+    Material.ROCK: (100, 115, 142, 165, 176, 184, 192, 200, 203, 208, 225, 245, 225),  # R
+    Material.LAVA: (48, 52, 60, 68, 71, 74, 77, 80, 82, 86, 98, 112, 112),  # R
+    Material.SALT: (330, 390, 450, 480, 490, 495, 500, 500, 500, 495, 470, 440, 350),  # R
+    Material.CLEAR_WATER: (24, 22, 16, 8, 6, 5, 4, 4, 3, 3, 2, 2, 1),  # W
+    Material.GREEN_WATER: (22, 26, 50, 26, 36, 14, 14, 11, 9, 6, 3, 3, 2),  # W
+    Material.TURBID_WATER: (42, 58, 98, 96, 92, 50, 48, 38, 28, 16, 8, 6, 4),  # W
+    Material.FLOOD_WATER: (52, 68, 108, 126, 126, 92, 92, 78, 62, 36, 20, 17, 11),  # W
+    Material.FRESH_SNOW: (930, 940, 930, 920, 915, 905, 895, 880, 870, 850, 400, 110, 85),  # N
+    Material.OLD_SNOW: (700, 720, 720, 700, 690, 660, 640, 610, 590, 550, 200, 45, 38),  # N
+    Material.ICE: (480, 500, 470, 400, 370, 330, 300, 260, 235, 190, 80, 15, 12),  # N
+    Material.RED_TILE: (50, 56, 90, 190, 213, 235, 244, 242, 241, 265, 360, 440, 430),  # E
+    Material.CONCRETE: (170, 195, 236, 262, 270, 278, 286, 289, 290, 297, 330, 370, 370),  # E
+    Material.ASPHALT: (66, 72, 80, 87, 89, 91, 93, 96, 98, 100, 112, 124, 122),  # E
+    Material.BRIGHT_ROOF: (335, 367, 394, 430, 440, 445, 447, 445, 443, 440, 430, 420, 348),  # E
+    Material.DARK_ROOF: (64, 70, 82, 100, 104, 107, 109, 111, 111, 111, 112, 112, 108),  # E
+    Material.RUBBLE: (125, 143, 174, 205, 213, 221, 228, 233, 235, 244, 275, 305, 295),  # E
+    Material.CHAR: (40, 44, 54, 67, 69, 72, 74, 76, 78, 89, 140, 185, 208),  # E
+    Material.BLACK_CHAR: (18, 19, 20, 24, 25, 27, 29, 32, 34, 38, 65, 98, 142),  # E
+    Material.ASH: (92, 104, 122, 145, 155, 163, 171, 182, 186, 200, 255, 302, 320),  # E
+    Material.SCORCHED: (30, 38, 56, 96, 120, 145, 165, 185, 194, 212, 230, 246, 139),  # E
+    Material.SOIL_BASALT: (30, 34, 44, 58, 64, 70, 76, 84, 88, 96, 120, 142, 132),  # I
+    Material.SOIL_GREY: (105, 122, 150, 178, 190, 200, 208, 216, 220, 228, 255, 285, 262),  # I
+    Material.SOIL_YELLOW: (50, 70, 130, 205, 228, 245, 255, 262, 264, 282, 335, 385, 330),  # I
+    Material.SOIL_PEAT: (22, 26, 36, 54, 66, 80, 95, 112, 122, 140, 190, 215, 165),  # I
+    Material.LIMESTONE: (200, 225, 255, 275, 282, 288, 293, 297, 298, 302, 320, 340, 300),  # I
+    Material.SHALE: (50, 56, 66, 76, 81, 85, 89, 94, 96, 100, 112, 126, 118),  # I
+    Material.GREY_GRASS: (62, 80, 108, 135, 152, 168, 184, 202, 212, 230, 275, 310, 240),  # I
+    Material.BLEACHED_GRASS: (85, 112, 165, 225, 252, 276, 296, 316, 326, 345, 400, 435, 315),  # I
+    Material.GOLDEN_GRASS: (50, 68, 118, 190, 218, 242, 262, 286, 298, 318, 372, 412, 275),  # I
+    Material.SHADE: (4, 4, 5, 4, 5, 12, 15, 16, 17, 17, 12, 7, 4),  # I
+    Material.HEATH: (20, 25, 36, 42, 68, 130, 160, 175, 186, 192, 170, 150, 85),  # I
+    Material.SAGE: (42, 52, 75, 88, 112, 158, 180, 198, 210, 222, 230, 240, 165),  # I
+    Material.RAPE_FLOWER: (30, 40, 150, 130, 180, 360, 430, 450, 460, 455, 310, 215, 95),  # I
+    Material.RICE: (26, 34, 62, 36, 96, 250, 310, 325, 332, 315, 200, 115, 48),  # I
+    Material.GLACIAL_WATER: (80, 100, 115, 80, 72, 38, 36, 30, 24, 14, 7, 5, 4),  # I
+    Material.TANNIN_WATER: (8, 9, 11, 11, 11, 9, 8, 7, 6, 5, 3, 3, 2),  # I
+    Material.DIRTY_SNOW: (330, 360, 370, 365, 365, 355, 345, 330, 320, 290, 120, 45, 42),  # I
+    Material.PAVEMENT: (60, 72, 100, 140, 155, 168, 180, 190, 194, 210, 265, 315, 295),  # I
 }
 
-SPECTRA: Final[FloatArray] = np.array([_TABLE[material] for material in Material], np.float32)
+SPECTRA: Final[FloatArray] = np.array([_TABLE[material] for material in Material], np.float32) / np.float32(1000)
 """float32, (materials, 13), surface reflectance 0-1, bands in the order of `labels.S2_BANDS`."""
+
+
+def _named(*names: str) -> tuple[int, ...]:
+    return tuple(int(Material[name]) for name in names)
+
+
+LEAVES: Final = _named(
+    *("BROADLEAF", "CONIFER", "RAINFOREST", "OAK", "CHAPARRAL", "HEATH"),
+    *("GREEN_GRASS", "GREEN_CROP", "RAPE_FLOWER", "RICE"),
+)
+"""Rows that hold leaves."""
+LITTER: Final = _named("DRY_GRASS", "STRAW", "TWIGS", "GREY_GRASS", "BLEACHED_GRASS", "GOLDEN_GRASS", "SAGE")
+"""Rows that hold dry plants (and shrubs that are mostly wood)."""
+SOILS: Final = _named(
+    *("SOIL_DARK", "SOIL_BROWN", "SOIL_RED", "SOIL_LIGHT", "SAND", "ROCK", "LAVA", "SALT"),
+    *("SOIL_BASALT", "SOIL_GREY", "SOIL_YELLOW", "SOIL_PEAT", "LIMESTONE", "SHALE", "PAVEMENT"),
+)
+"""Rows that hold ground, which darkens when it is wet."""
+WATERS: Final = _named("CLEAR_WATER", "GREEN_WATER", "TURBID_WATER", "FLOOD_WATER", "GLACIAL_WATER", "TANNIN_WATER")
+"""Rows that hold water."""
+SNOWS: Final = _named("FRESH_SNOW", "OLD_SNOW", "ICE", "DIRTY_SNOW")
+"""Rows that hold snow and ice."""
+WORKS: Final = _named("RED_TILE", "CONCRETE", "ASPHALT", "BRIGHT_ROOF", "DARK_ROOF", "RUBBLE")
+"""Rows that hold what people built."""
+BURNT: Final = _named("CHAR", "BLACK_CHAR", "ASH", "SCORCHED")
+"""Rows that hold what a fire leaves."""

@@ -9,10 +9,10 @@ from typing import Final
 
 import numpy as np
 
+from simulation.biomes import BIOMES, Biome
 from simulation.fields import BROAD, GRAIN, MEDIUM, SMOOTH, FieldPool, FloatArray, quantile, strips
 from simulation.labels import Cover
 from simulation.layout import Canvas, Mask, Place, town
-from simulation.spectra import BIOMES, Biome
 
 MARGIN_PX: Final = 10
 """Pixels of ground beyond the outermost cells, so that each cell's 120 px window is full."""

@@ -22,8 +22,9 @@ from simulation.fields import (
     quantile,
 )
 from simulation.labels import S2_GSD_M, Cover
-from simulation.layout import Place
+from simulation.layout import FLAT_SCENES, Place
 from simulation.spectra import WAVELENGTHS, Conditions, mixture, reflectance
+from simulation.varieties import variants
 
 DIFFUSE: Final = np.clip(0.32 * (0.49 / WAVELENGTHS) ** 1.6, 0.02, 0.45).astype(np.float32)
 """Share of the irradiance that comes from the sky, by band, in a clear atmosphere. Source: 6S, Vermote et al. 1997."""
@@ -40,6 +41,9 @@ NOISE: Final = np.array(
 )
 """Noise in reflectance at low radiance. Source: User Handbook, table 2: SNR 50-174 at Lref."""
 
+FOLDS: Final = 0.05
+"""Height of gullies and spurs a hundred metres apart, as a share of the height range of a kilometre. Representative of
+dissected hills, slopes of 5-15 degrees at that scale (Perron et al. 2009, Nature 460, 502)."""
 ROUGHNESS: Final = per_cover(
     {
         Cover.WATER: 0.03,
@@ -85,6 +89,10 @@ class Sky:
         smoke: Thickness of smoke plumes, 0-1.
         blur: Side weight of the three-tap blur that stands for the point spread function, 0-0.25.
         smooth: 20 m and 60 m bands resampled bilinearly (else nearest).
+        gain: Brightness of the ground towards this sun and view, 0.85-1.2 (BRDF).
+        glint: Reflectance that the sun's glitter adds to open water, 0-0.05.
+        adjacency: Share of the surroundings' light scattered into a pixel at 0.49 um, 0-0.15.
+        coarse: The product was resampled from a 20 m grid (composites, warped archives).
     """
 
     sun_zenith_deg: float = 40.0
@@ -94,8 +102,12 @@ class Sky:
     cloud_share: float = 0.0
     cirrus: float = 0.0
     smoke: float = 0.0
-    blur: float = 0.09
+    blur: float = 0.15
     smooth: bool = True
+    gain: float = 1.0
+    glint: float = 0.0
+    adjacency: float = 0.0
+    coarse: bool = False
 
 
 @dataclass(frozen=True)
@@ -133,6 +145,7 @@ def see(
     """
     image, visible = disturb(surface(place, now), place, event, now.summer)
     _shade(image, place, sky)
+    _aim(image, place, sky)
     cloud, shadow = clouds(place.shape, sky, pool, rng)
     _atmosphere(image, sky, cloud, shadow, pool=pool, rng=rng)
     pixels = native_resolution(image, sky, pool, rng)
@@ -145,8 +158,9 @@ def surface(place: Place, now: Conditions) -> FloatArray:
     other = traits.copy()
     other[:, [1, 3, 6]] = np.clip(traits[:, [1, 3, 6]] + np.array([0.45, 0.25, 0.2], np.float32), 0, 1)
     other[:, 0] = (traits[:, 0] + np.where(place.cover == Cover.WATER, 0.15, 0.0)) % 1.0
-    base = reflectance(mixture(place.cover, traits, now), traits, now.wetness)
-    apart = (reflectance(mixture(place.cover, other, now), other, now.wetness) - base).T
+    table = variants(traits, place.biome)
+    base = reflectance(mixture(place.cover, traits, now), traits, now.wetness, table)
+    apart = (reflectance(mixture(place.cover, other, now), other, now.wetness, table) - base).T
     varied = np.clip(np.float32(0.14) * place.grain + np.float32(0.85) * place.patches, -1.6, 2.0)
     varied *= MIXING[place.cover][place.regions]
     image = np.empty((len(WAVELENGTHS), *place.shape), np.float32)
@@ -158,12 +172,32 @@ def surface(place: Place, now: Conditions) -> FloatArray:
 
 
 def _shade(image: FloatArray, place: Place, sky: Sky) -> None:
-    east, south = gradient(place.elevation_m, 10.0)
+    height = place.elevation_m
+    if place.scene not in FLAT_SCENES:
+        steep = np.float32(FOLDS * min(place.biome.relief_m, 150) * 2 * place.traits[0, 15])
+        height = height + steep * enlarge(block_mean(place.patches, 6), 6, smooth=True)
+    east, south = gradient(height, 10.0)
     zenith, azimuth = np.radians(sky.sun_zenith_deg), np.radians(sky.sun_azimuth_deg)
     toward = np.float32(np.tan(zenith)) * (-east * np.float32(np.sin(azimuth)) + south * np.float32(np.cos(azimuth)))
     direct = np.clip((1 + toward) / np.sqrt(1 + east**2 + south**2), 0.03, 1.7).astype(np.float32)
     for band, diffuse in enumerate(DIFFUSE):
         image[band] *= diffuse + (1 - diffuse) * direct
+
+
+def _aim(image: FloatArray, place: Place, sky: Sky) -> None:
+    """Brightness by direction, glint and light from the surroundings, which a Level-2A correction leaves in.
+
+    Source: Roy et al. 2016, Remote Sensing of Environment 176, 255 (BRDF: some 10-20 % across the swath); Cox and Munk
+    1954 (glint); Vermote et al. 1997 (adjacency falls with wavelength, reach about 1 km).
+    """
+    image *= np.float32(sky.gain)
+    if sky.glint > 0:
+        image += (place.is_cover(Cover.WATER) * np.float32(sky.glint)) * (1 + np.float32(0.2) * place.grain)
+    if sky.adjacency > 0:
+        around = image.mean(axis=(1, 2))
+        for band, share in enumerate(sky.adjacency * (0.49 / WAVELENGTHS) ** 1.3):
+            image[band] *= np.float32(1 - share)
+            image[band] += np.float32(share * around[band])
 
 
 def clouds(
@@ -239,10 +273,11 @@ def native_resolution(image: FloatArray, sky: Sky, pool: FieldPool, rng: np.rand
     Returns:
         The image.
 
-    Source: Sentinel-2 MTF at Nyquist 0.15-0.30 (User Handbook, section 2.3), a Gaussian of about 0.4 pixel.
+    Source: Sentinel-2 MTF at Nyquist 0.15-0.30 (User Handbook, section 2.3). A pixel's own square passes 0.64 there, so
+    side weights w of 0.13-0.19 (1 - 4 w) remain.
     """
     for band, gsd in enumerate(S2_GSD_M):
-        factor = gsd // 10
+        factor = max(gsd // 10, 2 if sky.coarse else 1)
         plane = block_mean(image[band], factor) if factor > 1 else image[band]
         plane = blur3(plane, sky.blur / factor) if sky.blur > 0 else plane
         plane = plane + NOISE[band] * pool.white(rng, (plane.shape[0], plane.shape[1]))

@@ -9,10 +9,10 @@ from typing import Final
 
 import numpy as np
 
+from simulation.biomes import BIOMES, Biome
 from simulation.fields import FieldPool
 from simulation.labels import Cover
 from simulation.layout import Canvas, Place, blob, coast, gullies, lake, natural, parcels, pivots, river, road, town
-from simulation.spectra import BIOMES, Biome
 
 Painter = Callable[[Canvas], None]
 
@@ -138,20 +138,24 @@ _USUAL: Final = {
     "barren": 0.9,
     "mixed": 1.4,
     "town": 1.4,
-    "wetland": 1.8,
+    "wetland": 2.4,
     "lake": 0.9,
     "coast": 1.0,
     "river": 0.8,
 }
 _ODDS: Final[dict[str, dict[str, float]]] = {
-    "temperate": _USUAL | {"paddies": 0.4},
+    "temperate": _USUAL | {"paddies": 0.6},
     "boreal": _USUAL | {"forest": 4.0, "farmland": 0.6, "ice": 1.5},
     "mediterranean": _USUAL | {"shrubland": 3.5, "pasture": 2.6, "paddies": 0.5, "farmland": 2.0},
     "savanna": _USUAL | {"shrubland": 3.0, "pasture": 3.0, "pivots": 0.2},
-    "tropical": _USUAL | {"forest": 3.5, "paddies": 2.0},
+    "tropical": _USUAL | {"forest": 3.5, "paddies": 3.0},
     "desert": {"barren": 3.0, "shrubland": 3.0, "pivots": 0.8, "town": 0.9, "coast": 0.3, "lake": 0.3, "river": 0.3},
     "steppe": _USUAL | {"pasture": 3.0, "pivots": 0.8, "barren": 1.5},
     "alpine": {"ice": 4.5, "forest": 2.0, "pasture": 2.0, "barren": 2.5, "shrubland": 1.2, "lake": 0.5, "river": 0.3},
+    "tundra": {"shrubland": 3.0, "pasture": 3.0, "barren": 1.5, "wetland": 2.0, "ice": 2.0, "lake": 1.5, "river": 0.8},
+    "oceanic heath": _USUAL | {"shrubland": 3.5, "pasture": 3.0, "coast": 1.6},
+    "monsoon": _USUAL | {"farmland": 3.0, "paddies": 2.5},
+    "dry chaco": _USUAL | {"shrubland": 3.5, "forest": 3.0, "farmland": 2.5, "coast": 0.0},
 }
 """Relative frequency of scenes per biome, chosen so that each of the nine covers is common, not as on Earth."""
 

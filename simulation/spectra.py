@@ -10,12 +10,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from simulation.endmembers import SPECTRA, Material
+from simulation.biomes import Biome
+from simulation.endmembers import LEAVES, SOILS, SPECTRA, Material
 from simulation.fields import FloatArray
 from simulation.labels import S2_WAVELENGTHS_UM, Cover
 
 M = Material
-TRAITS: Final = 10
+TRAITS: Final = 16
 """Uniform random numbers kept per region for life, so that a place looks like itself at every acquisition."""
 
 WAVELENGTHS: Final = np.array(S2_WAVELENGTHS_UM, np.float32)
@@ -29,114 +30,15 @@ SOIL_WETNESS: Final = np.array(
 America Journal 66, 722: exponential darkening, saturating earlier in the visible, deeper in the shortwave infrared."""
 
 
-@dataclass(frozen=True)
-class Biome:
-    """What grows, what lies bare and how steep it is in one kind of landscape.
-
-    Attributes:
-        name: Words for captions.
-        trees: Materials of tree canopies and how often each occurs.
-        soils: Materials of the ground and how often each occurs.
-        summer_green: Greenness 0-1 of grass in the middle of summer.
-        winter_green: Greenness 0-1 of grass in the middle of winter.
-        snow: Chance that a winter scene lies under snow.
-        relief_m: Typical height range over one kilometre, metres.
-        latitude: Typical absolute latitude in degrees, for the sun's height.
-    """
-
-    name: str
-    trees: tuple[tuple[Material, float], ...]
-    soils: tuple[tuple[Material, float], ...]
-    summer_green: float
-    winter_green: float
-    snow: float
-    relief_m: float
-    latitude: float
-
-
-BIOMES: Final = (
-    Biome(
-        "temperate",
-        ((M.BROADLEAF, 0.65), (M.CONIFER, 0.35)),
-        ((M.SOIL_BROWN, 0.6), (M.SOIL_DARK, 0.25), (M.SOIL_LIGHT, 0.15)),
-        0.85,
-        0.65,
-        0.25,
-        60,
-        48,
-    ),
-    Biome(
-        "boreal",
-        ((M.CONIFER, 0.75), (M.BROADLEAF, 0.25)),
-        ((M.SOIL_DARK, 0.6), (M.SOIL_BROWN, 0.25), (M.ROCK, 0.15)),
-        0.8,
-        0.15,
-        0.8,
-        50,
-        62,
-    ),
-    Biome(
-        "mediterranean",
-        ((M.OAK, 0.65), (M.CONIFER, 0.25), (M.BROADLEAF, 0.1)),
-        ((M.SOIL_LIGHT, 0.35), (M.SOIL_RED, 0.25), (M.SOIL_BROWN, 0.4)),
-        0.12,
-        0.85,
-        0.03,
-        140,
-        38,
-    ),
-    Biome(
-        "savanna",
-        ((M.OAK, 0.6), (M.BROADLEAF, 0.4)),
-        ((M.SOIL_RED, 0.6), (M.SOIL_BROWN, 0.3), (M.SAND, 0.1)),
-        0.75,
-        0.1,
-        0.0,
-        30,
-        14,
-    ),
-    Biome(
-        "tropical",
-        ((M.RAINFOREST, 0.9), (M.BROADLEAF, 0.1)),
-        ((M.SOIL_RED, 0.6), (M.SOIL_BROWN, 0.3), (M.SOIL_DARK, 0.1)),
-        0.95,
-        0.9,
-        0.0,
-        70,
-        6,
-    ),
-    Biome(
-        "desert",
-        ((M.OAK, 1.0),),
-        ((M.SAND, 0.35), (M.SOIL_LIGHT, 0.25), (M.SOIL_RED, 0.15), (M.ROCK, 0.15), (M.LAVA, 0.06), (M.SALT, 0.04)),
-        0.1,
-        0.15,
-        0.01,
-        80,
-        27,
-    ),
-    Biome(
-        "steppe",
-        ((M.BROADLEAF, 0.6), (M.CONIFER, 0.4)),
-        ((M.SOIL_BROWN, 0.45), (M.SOIL_DARK, 0.3), (M.SOIL_LIGHT, 0.25)),
-        0.4,
-        0.2,
-        0.35,
-        40,
-        46,
-    ),
-    Biome(
-        "alpine",
-        ((M.CONIFER, 0.85), (M.BROADLEAF, 0.15)),
-        ((M.ROCK, 0.7), (M.SOIL_BROWN, 0.2), (M.SOIL_LIGHT, 0.1)),
-        0.75,
-        0.2,
-        0.9,
-        420,
-        45,
-    ),
-)
-"""Kinds of landscape; proportions follow Dinerstein et al. 2017, BioScience 67, 534, in words, not in numbers."""
+SKIN: Final = 1.8
+"""Exponent from the moisture of the soil to that of its skin, which is all the sensor sees and which dries within days.
+Representative of Lobell and Asner 2002 and of Idso et al. 1975, Journal of Applied Meteorology 14, 109."""
+PIGMENTS: Final = np.array([0.5, 0.5, 0.3, 0.6, 0.35, 0.1, 0, 0, 0, 0, 0, 0, 0], np.float32)
+"""Logarithm of a canopy's reflectance from much to little chlorophyll. Source: representative of PROSAIL over 30-60
+ug/cm2, Feret et al. 2008, Remote Sensing of Environment 112, 3030."""
+SWIR_SLOPE: Final = np.array([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.05, 0.1, 0.25], np.float32)
+"""Logarithm of the reflectance of ground and litter from much to little clay and cellulose at 2.1-2.3 um. Source:
+representative of Nagler et al. 2000, Remote Sensing of Environment 71, 207."""
 
 
 @dataclass(frozen=True)
@@ -166,6 +68,13 @@ def conditions(biome: Biome, day: float, *, wetness: float, snow: float, green_s
     return Conditions(biome, summer, day, wetness, snow, green_shift)
 
 
+def season(biome: Biome, day: float) -> float:
+    """Usual greenness 0-1 of a biome's grass on a day of the local growing year (source: see `greenness`)."""
+    lag = 60.0 if biome.winter_green > biome.summer_green else 20.0
+    warm = 0.5 - 0.5 * float(np.cos(2 * np.pi * (day - lag) / 365.0))
+    return biome.winter_green + (biome.summer_green - biome.winter_green) * warm
+
+
 def greenness(traits: FloatArray, now: Conditions) -> FloatArray:
     """Green share 0-1 of the herbaceous cover of each region on the day.
 
@@ -179,10 +88,9 @@ def greenness(traits: FloatArray, now: Conditions) -> FloatArray:
     Returns:
         float32, (regions,).
     """
-    lag = 60.0 if now.biome.winter_green > now.biome.summer_green else 20.0
-    warm = 0.5 - 0.5 * float(np.cos(2 * np.pi * (now.day - lag) / 365.0))
-    season = now.biome.winter_green + (now.biome.summer_green - now.biome.winter_green) * warm
-    local: FloatArray = season + now.green_shift + 0.45 * (traits[:, 3] - 0.5) + 0.2 * (now.wetness - 0.4)
+    usual = season(now.biome, now.day)
+    spread = 0.15 + 1.2 * usual * (1 - usual)  # stands differ most while they turn
+    local: FloatArray = usual + now.green_shift + spread * (traits[:, 3] - 0.5) + 0.2 * (now.wetness - 0.4)
     return np.clip(local, 0.02, 1.0).astype(np.float32)
 
 
@@ -240,7 +148,7 @@ def mixture(covers: NDArray[np.uint8], traits: FloatArray, now: Conditions) -> F
     return np.divide(shares, total, dtype=np.float32)
 
 
-def reflectance(shares: FloatArray, traits: FloatArray, wetness: float) -> FloatArray:
+def reflectance(shares: FloatArray, traits: FloatArray, wetness: float, table: FloatArray | None = None) -> FloatArray:
     """Reflectance of mixtures, with soil moisture, leaf water, brightness and colour varying between regions.
 
     Within-class spread is taken as 12 % in brightness, a spectral tilt of 0.1 per doubling of wavelength and leaf water
@@ -249,20 +157,23 @@ def reflectance(shares: FloatArray, traits: FloatArray, wetness: float) -> Float
 
     Args:
         shares: float32, (regions, materials), rows sum to 1.
-        traits: float32, (regions, `TRAITS`): columns 4 brightness, 5 tilt, 6 moisture.
+        traits: float32, (regions, `TRAITS`): columns 4 brightness, 5 tilt, 6 moisture, 10 pigments, 11 SWIR slope.
         wetness: Soil moisture 0-1 of the day.
+        table: float32, (materials, 13): the place's own materials (`varieties.variants`); None is the typical ones.
 
     Returns:
         float32, (regions, 13), reflectance 0-1.
     """
-    moist = np.clip(wetness + 0.6 * (traits[:, 6] - 0.5), 0, 1)[:, None]
-    soils = slice(M.SOIL_DARK, M.SALT + 1)
+    moist = np.clip(wetness + 0.6 * (traits[:, 6] - 0.5), 0, 1)[:, None] ** SKIN
+    rows = SPECTRA if table is None else table
+    soils = list(SOILS)
     dark = 1 - SOIL_WETNESS * (1 - np.exp(-2.5 * moist)) / (1 - np.exp(-2.5))
-    spectrum = shares @ SPECTRA
-    ground = shares[:, soils] @ SPECTRA[soils]
-    spectrum = spectrum - ground + ground * dark * np.float32(0.86)
-    leaf = shares[:, M.BROADLEAF : M.CHAPARRAL + 1].sum(axis=1, keepdims=True)
+    spectrum = shares @ rows
+    ground = shares[:, soils] @ rows[soils]
+    spectrum = spectrum - ground + ground * dark * np.float32(0.9)
+    leaf = shares[:, list(LEAVES)].sum(axis=1, keepdims=True)
     spectrum *= 1 - 0.5 * leaf * LEAF_WATER * (traits[:, 6:7] - 0.5)
+    spectrum *= np.exp(PIGMENTS * leaf * (traits[:, 10:11] - 0.5) + SWIR_SLOPE * (1 - leaf) * (traits[:, 11:12] - 0.5))
     bright = np.exp(0.42 * (traits[:, 4:5] - 0.5))
     tilt = (WAVELENGTHS / 0.85) ** (0.35 * (traits[:, 5:6] - 0.5))
     result: FloatArray = np.clip(spectrum * bright * tilt, 0.0008, 1.0).astype(np.float32)
@@ -293,8 +204,15 @@ def _water(s: FloatArray, i: Rows, x: _Stands) -> None:
     t = x.traits
     turbid = np.clip(2.2 * t[:, 0] - 1.3, 0, 0.9)
     algal = np.clip(2.0 * t[:, 1] - 1.0, 0, 0.9) * (1 - turbid)
-    s[i, M.TURBID_WATER], s[i, M.GREEN_WATER] = turbid, algal
-    s[i, M.CLEAR_WATER] = 1 - turbid - algal
+    odd = np.zeros(len(i), np.float32)
+    edge = 0.0
+    for material, share in x.now.biome.waters:
+        here = (t[:, 13] >= edge) & (t[:, 13] < edge + share)
+        strength = here * (0.3 + 0.7 * t[:, 12]).astype(np.float32)
+        s[i, material] = strength
+        odd, edge = odd + strength, edge + share
+    s[i, M.TURBID_WATER], s[i, M.GREEN_WATER] = turbid * (1 - odd), algal * (1 - odd)
+    s[i, M.CLEAR_WATER] = (1 - turbid - algal) * (1 - odd)
 
 
 def _trees(s: FloatArray, i: Rows, x: _Stands) -> None:
@@ -302,16 +220,23 @@ def _trees(s: FloatArray, i: Rows, x: _Stands) -> None:
     canopy = 0.62 + 0.38 * np.sqrt(t[:, 1])
     deciduous = x.tree == M.BROADLEAF
     leaves = np.where(deciduous, np.clip(2.4 * x.now.summer - 0.55 + 0.3 * (t[:, 3] - 0.5), 0.03, 1), 1.0)
+    evergreen = np.isin(x.tree, [M.CONIFER, M.OAK])
+    shade = canopy * np.where(evergreen, 0.38, 0.18) * t[:, 12] ** 1.5 * (1.25 - leaves * 0.25)
+    s[i, M.SHADE] += shade
+    canopy = canopy - shade
     s[i, x.tree] += canopy * leaves
     s[i, M.TWIGS] += canopy * (1 - leaves)
-    s[i, M.GREEN_GRASS] += (1 - canopy) * 0.7 * x.green
-    s[i, M.DRY_GRASS] += (1 - canopy) * 0.7 * (1 - x.green)
-    s[i, x.soil] += (1 - canopy) * 0.3
+    open_share = 1 - canopy - shade
+    s[i, M.GREEN_GRASS] += open_share * 0.7 * x.green
+    s[i, M.DRY_GRASS] += open_share * 0.7 * (1 - x.green)
+    s[i, x.soil] += open_share * 0.3
 
 
 def _grass(s: FloatArray, i: Rows, x: _Stands) -> None:
     t = x.traits
-    cover = 0.65 + 0.35 * t[:, 1]
+    least = min(x.now.biome.plant_cover + 0.25, 0.65)
+    most = min(0.5 + 1.6 * x.now.biome.plant_cover, 0.98)
+    cover = least + (most - least) * np.sqrt(t[:, 1])
     s[i, M.GREEN_GRASS] += cover * x.green
     s[i, M.DRY_GRASS] += cover * (1 - x.green)
     s[i, x.soil] += 1 - cover
@@ -330,19 +255,29 @@ def _marsh(s: FloatArray, i: Rows, x: _Stands) -> None:
 
 def _crops(s: FloatArray, i: Rows, x: _Stands) -> None:
     leaf, straw = crop_stage(x.traits, x.now)
-    s[i, M.GREEN_CROP] += leaf
+    kind, winter = x.traits[:, 13], x.traits[:, 2] < 0.5
+    flowers = leaf * ((kind < 0.15) & winter & (abs(x.now.day - 125) < 18)) * 0.8
+    paddy = (kind > 0.7) & ~winter & (x.now.biome.name in ("tropical", "monsoon"))
+    shade = leaf * 0.15 * x.traits[:, 12]  # rows of maize, vines and orchards
+    s[i, M.RAPE_FLOWER] += flowers
+    s[i, M.RICE] += leaf * paddy
+    s[i, M.GREEN_CROP] += leaf * ~paddy - flowers
+    s[i, M.SHADE] += shade
     s[i, M.STRAW] += straw
     s[i, x.soil] += np.clip(1 - leaf - straw, 0, 1)
 
 
 def _shrub(s: FloatArray, i: Rows, x: _Stands) -> None:
     t = x.traits
-    arid = x.now.biome.name in ("desert", "steppe")
-    cover = (0.22 if arid else 0.40) + 0.45 * t[:, 1]
-    s[i, M.CHAPARRAL] += cover
-    s[i, M.GREEN_GRASS] += (1 - cover) * 0.45 * x.green
-    s[i, M.DRY_GRASS] += (1 - cover) * 0.45 * (1 - x.green)
-    s[i, x.soil] += (1 - cover) * 0.55
+    arid = min(x.now.biome.plant_cover / 0.3, 1.0)
+    cover = x.now.biome.plant_cover + (0.2 + 0.25 * arid) * t[:, 1]
+    shade = cover * (0.04 + 0.22 * t[:, 12] ** 1.5)
+    s[i, M.CHAPARRAL] += cover - shade
+    s[i, M.SHADE] += shade
+    sward = (1 - cover) * (0.1 + 0.6 * t[:, 13]) * arid
+    s[i, M.GREEN_GRASS] += sward * x.green
+    s[i, M.DRY_GRASS] += sward * (1 - x.green)
+    s[i, x.soil] += 1 - cover - sward
 
 
 def _built(s: FloatArray, i: Rows, x: _Stands) -> None:
@@ -370,8 +305,10 @@ def _snow(s: FloatArray, i: Rows, x: _Stands) -> None:
     old = np.clip(1.6 * t[:, 0] - 0.3 + 0.3 * x.now.summer, 0, 1)
     icy = np.clip(3 * t[:, 1] - 2.4, 0, 0.6)
     rocky = 0.25 * t[:, 3] ** 3
+    dirty = old * np.clip(2.5 * t[:, 12] - 1.5, 0, 0.8)
     s[i, M.FRESH_SNOW] += (1 - old) * (1 - icy) * (1 - rocky)
-    s[i, M.OLD_SNOW] += old * (1 - icy) * (1 - rocky)
+    s[i, M.OLD_SNOW] += (old - dirty) * (1 - icy) * (1 - rocky)
+    s[i, M.DIRTY_SNOW] += dirty * (1 - icy) * (1 - rocky)
     s[i, M.ICE] += icy * (1 - rocky)
     s[i, M.ROCK] += rocky
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from encoders.interface import Encoder
 from schemas.errors import UsageError
-from simulation import spectra
+from simulation.biomes import BIOMES, HELD_OUT_BIOMES
 from simulation.chips import Chips, Sensor, make_chips
 from training.contact_sheets import Sheets
 from training.crises import Seen, appearance, lookalikes, pairs_in_order
@@ -33,12 +33,6 @@ CRISIS_SHARE = 10
 CRISIS_RANGE = (8, 100)
 """Fewest and most places of each kind."""
 
-HELD_OUT_BIOMES: tuple[str, ...] = getattr(spectra, "HELD_OUT_BIOMES", ("savanna", "alpine"))
-"""Biomes that training leaves out; two of the others until the simulator names them."""
-
-TRAINED_BIOMES: tuple[str, ...] = tuple(b.name for b in spectra.BIOMES if b.name not in HELD_OUT_BIOMES)
-"""Biomes that training draws from."""
-
 
 def simulated(encoder: Encoder, count: int) -> Section:
     """Measure on simulated chips.
@@ -56,7 +50,7 @@ def simulated(encoder: Encoder, count: int) -> Section:
     queries = encoder.texts([words_of([name]) for name in LABELS])
     for sensor in _sensors(encoder):
         galleries = []
-        for name, biomes in zip(SETS, (TRAINED_BIOMES, HELD_OUT_BIOMES), strict=True):
+        for name, biomes in zip(SETS, (tuple(b.name for b in BIOMES), HELD_OUT_BIOMES), strict=True):
             gallery, sheets = _gallery(encoder, sensor, name, biomes, count)
             galleries.append(gallery)
             section.left_out += gallery.left_out

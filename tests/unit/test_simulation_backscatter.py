@@ -3,11 +3,12 @@
 import numpy as np
 
 from simulation.backscatter import Beam, illuminate, speckle, terrain_db
+from simulation.biomes import BIOMES
 from simulation.disturbance import NOTHING, Disturbance, floodable
 from simulation.fields import pool_for
 from simulation.labels import Cover
 from simulation.layout import Place
-from simulation.spectra import BIOMES, TRAITS, conditions
+from simulation.spectra import TRAITS, conditions
 
 SHAPE = (120, 120)
 POOL = pool_for(0)

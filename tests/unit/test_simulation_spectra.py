@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from simulation.biomes import BIOMES
 from simulation.disturbance import burnt_spectra
 from simulation.endmembers import SPECTRA, Material
 from simulation.labels import LABELS, S2_BANDS, S2_GSD_M, S2_WAVELENGTHS_UM, Cover
-from simulation.spectra import BIOMES, SNOW_HELD, TRAITS, conditions, crop_stage, mixture, reflectance, snow_share
+from simulation.spectra import SNOW_HELD, TRAITS, conditions, crop_stage, mixture, reflectance, snow_share
 
 GREEN, RED, NIR, SWIR1, SWIR2 = (S2_BANDS.index(b) for b in ("B03", "B04", "B08", "B11", "B12"))
 TEMPERATE = next(b for b in BIOMES if b.name == "temperate")
@@ -26,7 +27,7 @@ def _ratio(spectrum: np.ndarray, plus: int, minus: int) -> float:
 
 
 def test_tables_have_a_row_per_name() -> None:
-    assert SPECTRA.shape == (len(Material), len(S2_BANDS)) == (35, 13)
+    assert SPECTRA.shape == (len(Material), len(S2_BANDS)) == (53, 13)
     assert len(S2_WAVELENGTHS_UM) == len(S2_GSD_M) == 13
     assert len(LABELS) == 12 and LABELS[Cover.SHRUB] == "Shrub and Scrub"
     assert set(SNOW_HELD) == set(Cover)

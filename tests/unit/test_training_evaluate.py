@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
+import h5py
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -348,3 +349,36 @@ def test_todays_figures_of_the_real_feed_stand(shared: Path) -> None:
     assert section.measures["burn S2, five bands"]["-NBR"] == pytest.approx(0.7405, abs=5e-4)
     assert section.measures["burn pairs in order"]["pairs"] == 7
     assert section.measures["flood S2"]["NDWI"] == pytest.approx(0.5439, abs=5e-4)
+
+
+def test_files_in_the_published_layout_are_measured(tmp_path: Path) -> None:
+    """The real reader, a damaged file beside a whole one, and chips of the other splits that would spoil the figure."""
+    rows = []
+    with h5py.File(tmp_path / "crisislandmark.h5", "w") as file:
+        for number in range(24):
+            burnt = number % 2 == 0
+            key, split = f"cabuar/{number}", "test" if number < 16 else "train"
+            image = np.full((12, 64, 64), 1000, np.float32)
+            image[11] = 5000 if burnt else 500
+            group = file.create_group(key)
+            group["image"] = image
+            y, x = np.mgrid[0:64, 0:64]
+            group["coords"] = np.stack([500_000.0 + 10_000 * (number // 4) + 10 * x, 4_500_000.0 - 10 * y])
+            group.attrs["crs"], group.attrs["timestamp"] = "EPSG:32633", "2019-07-01T10:00:21"
+            rows.append({"key": key, "labels": ["Burned Area" if burnt else "Water"], "split": split})
+    (tmp_path / "half.h5").write_bytes(b"\x89HDF\r\n\x1a\n cut")
+    parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "metadata.parquet")
+    (section,) = evaluate(Reddish(), corpus=tmp_path)
+    found = next(t.rows for t in section.tables if t.title == "retrieval, test split, S2, known")["burned area"]
+    assert (found["chips"], found["right"], found["AP"]) == (16, 8, 1)
+    assert [line for line in section.left_out if line.startswith("half.h5: skipped: not a whole HDF5 file")]
+
+
+def test_a_corpus_without_a_test_split_is_refused(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        group = file.create_group("cabuar/1")
+        group["image"] = np.full((12, 64, 64), 1000, np.float32)
+    row = {"key": "cabuar/1", "labels": ["Water"], "split": "train"}
+    parquet.write_table(pa.Table.from_pylist([row]), tmp_path / "metadata.parquet")
+    with pytest.raises(UsageError, match="not one usable chip of the test split"):
+        evaluate(Reddish(), corpus=tmp_path)

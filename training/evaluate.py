@@ -15,7 +15,7 @@ from training.contact_sheets import Sheets
 from training.crisislandmark import Corpus, Sample, open_corpus
 from training.feed import place_at, read_feed
 from training.feed_measures import judged, measures
-from training.judged import Gallery, Judged, collect
+from training.judged import Gallery, Judged, collect, has_value
 from training.phrases import LABELS
 from training.retrieval import calibrated, retrieval
 from training.simulated import simulated
@@ -68,6 +68,11 @@ def on_feed(encoder: Encoder, folder: Path) -> Section:
     chips = list(read_feed(folder))
     section = Section("feed", "Real acquisitions: items by their labels, windows by masks of fires and of a flood.")
     section.measures = measures(encoder, chips)
+    section.left_out = [
+        f"{chip.item}, window at {chip.offset}: not one valid value"
+        for chip in chips
+        if chip.level == "window" and not has_value(chip.pixels, chip.sensor, chip.present)
+    ]
     for sensor in _sensors(encoder):
         gallery = _measured(encoder, section, "items", sensor, judged(chips, sensor))
         if len(gallery):

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoders.interface import DIMENSION, Encoder, Vectors
+from schemas.errors import Rejected
 from training.feed import LabelledChip
 from training.indices import INDICES, Plane
 from training.judged import LAND_COVER, Judged, graded, has_value
@@ -40,6 +41,9 @@ def embedded(encoder: Encoder, chips: Iterable[LabelledChip], bands: tuple[str, 
         encoder: under test.
         chips: to embed.
         bands: reduce each to these; `None` takes what each has.
+
+    Raises:
+        Rejected: the encoder does not take one of them; the message says which.
     """
     kept, vectors = [], []
     for chip in chips:
@@ -47,7 +51,10 @@ def embedded(encoder: Encoder, chips: Iterable[LabelledChip], bands: tuple[str, 
         if not has_value(chip.pixels, chip.sensor, present):
             continue
         kept.append(replace(chip, present=present))
-        vectors.append(encoder.images(chip.pixels[None], chip.sensor, present)[0])
+        try:
+            vectors.append(encoder.images(chip.pixels[None], chip.sensor, present)[0])
+        except Rejected as error:
+            raise Rejected(f"{chip.item}, {chip.level} at {chip.offset}: {error}") from error
     return Scored(kept, np.array(vectors, np.float32).reshape(len(kept), DIMENSION))
 
 

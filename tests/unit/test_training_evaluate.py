@@ -255,6 +255,17 @@ def test_bad_usage_is_one_line(
     assert complaint.count("\n") == 1
 
 
+@pytest.mark.parametrize(("damage", "code"), [(cut_cog, 1), (spoil_item, 1), (lose_cog, 2), (lose_item, 2)])
+def test_a_damaged_feed_ends_in_one_line(
+    feed: Feed, run: Callable[..., tuple[int, str, str]], damage: Callable[[Path], None], code: int
+) -> None:
+    folder = feed(2)
+    damage(folder)
+    ended, out, complaint = run("--feed", str(folder), "--json")
+    assert (ended, out, complaint.count("\n")) == (code, "", 1)
+    assert "fetch" in complaint
+
+
 def test_an_unknown_encoder_is_one_line(run: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
     ended, _, complaint = run("--feed", str(tmp_path), "--encoder", "nobody", real=True)
     assert ended == 1

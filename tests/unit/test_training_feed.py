@@ -11,6 +11,7 @@ import rasterio
 from pyarrow import parquet
 from rasterio.transform import Affine
 
+from schemas.errors import Rejected
 from training.feed import LabelledChip, place_at, read_feed
 from training.feed_measures import FIRES, embedded, place_of
 from training.indices import minus_nbr, minus_nbr_on_land, minus_vh, ndwi
@@ -100,3 +101,12 @@ def test_places_are_fires_boxes_of_the_map_or_else_items() -> None:
     assert place_of(replace(unplaced, place="3:4")) == "3:4"
     assert place_of(replace(unplaced, place="3:4", source=FIRES)) == "A"
     assert place_at(10.01, -0.01) == place_at(10.04, -0.04) != place_at(10.06, -0.01)
+
+
+def test_a_chip_that_the_encoder_refuses_is_named() -> None:
+    class Refusing(Counting):
+        def images(self, pixels: np.ndarray, sensor: str, present_bands: list[str]) -> np.ndarray:
+            raise Rejected("wrong units")
+
+    with pytest.raises(Rejected, match=r"A_2024, item at \(0, 0\): wrong units"):
+        embedded(Refusing(), [replace(chip("s1"), present=("VV",))])  # type: ignore[arg-type]

@@ -18,7 +18,7 @@ from training.phrases import LABELS
 from training.retrieval import calibrated, hold_out, retrieval, words_of
 from training.tables import Section, Table
 
-SEED_CHIPS = 4_000_000_000
+SEED_CHIPS = 1_200_000_000
 """Of the first chunk. Training stays below 1,100,000,000: its seeds 1 to 10,000 are multiplied by 100,000 (`pool`)."""
 
 SETS = ("training biomes", "held-out biomes")

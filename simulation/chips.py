@@ -42,7 +42,7 @@ SIDE: Final = 120
 SHARES: Final = {"none": 0.46, "burn": 0.25, "flood": 0.18, "quake": 0.11}
 """How often a chip has had which event. Many more than on Earth: they are what the model is for."""
 
-SPARED: Final = 0.4
+SPARED: Final = 0.3
 """Share of the chips without an event that show fire country in fire weather, unburnt: else dry and brown alone would
 tell a burn."""
 

@@ -42,10 +42,6 @@ SIDE: Final = 120
 SHARES: Final = {"none": 0.46, "burn": 0.25, "flood": 0.18, "quake": 0.11}
 """How often a chip has had which event. Many more than on Earth: they are what the model is for."""
 
-SPARED: Final = 0.3
-"""Share of the chips without an event that show fire country in fire weather, unburnt: else dry and brown alone would
-tell a burn."""
-
 
 @dataclass(frozen=True)
 class Chips:
@@ -94,8 +90,7 @@ def make_chips(n: int, *, seed: int, sensor: Sensor, biomes: tuple[str, ...] | N
         rng = np.random.default_rng([seed, number, 0 if sensor == "s2" else 1])
         biome = chosen[int(rng.integers(len(chosen)))]
         kind = str(rng.choice(list(SHARES), p=list(SHARES.values())))
-        spared = kind == "none" and rng.random() < SPARED
-        place, now = _somewhere(rng, pool, biome, "burn" if spared else kind)
+        place, now = _somewhere(rng, pool, biome, kind)
         event, words = draw_event(kind, place, now, pool, rng)
         batch.add(_shoot(sensor, place, now, event=event, words=words, pool=pool, rng=rng))
     return batch.chips()

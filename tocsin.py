@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from commands import alerts, deadletters, demo, encoders, health, queries, receivers, search, services, sources
+from commands import alerts, corpus, deadletters, demo, encoders, health, queries, receivers, search, services, sources
 from schemas.errors import SettingsError, TocsinError, UsageError
 
 app = typer.Typer(
@@ -52,6 +52,7 @@ alerts.register(app)
 health.register(app)
 encoders.register(app)
 deadletters.register(app)
+corpus.register(app)
 
 
 def main() -> None:

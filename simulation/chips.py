@@ -39,8 +39,19 @@ Attributes = Mapping[str, str | float]
 SIDE: Final = 120
 """Pixels along one side of a chip at 10 m: the window of one cell."""
 
-SHARES: Final = {"none": 0.46, "burn": 0.25, "flood": 0.18, "quake": 0.11}
+SHARES: Final = {"none": 0.53, "burn": 0.22, "flood": 0.16, "quake": 0.09}
 """How often a chip has had which event. Many more than on Earth: they are what the model is for."""
+
+UNSEEN_SHARE: Final = 0.05
+"""Share of a radar chip under dry snow from which "Snow and Ice" is neither present nor absent."""
+
+
+FIRE_PRONE: Final = ("mediterranean", "savanna", "steppe", "desert", "dry chaco", "monsoon")
+"""Biomes whose dry season looks like fire country."""
+
+UNBURNT: Final = 0.5
+"""Share of the uneventful chips there that are brown hills and dry scrub in fire weather: what a burn is mistaken
+for."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +66,7 @@ class Chips:
         fractions: float32, (n, 12): share of the visible chip that each of `LABELS` covers. Water includes flood water;
             burnt ground counts as its former cover only where little was consumed.
         labels: Per chip, the names that count as present.
-        ambiguous: Per chip, the event names that are neither present nor absent.
+        ambiguous: Per chip, the event names, and on radar dry snow, that are neither present nor absent.
         attributes: Per chip, words and numbers for captions.
     """
 
@@ -132,14 +143,15 @@ class _Shot:
 
 def _somewhere(rng: np.random.Generator, pool: FieldPool, biome: Biome, kind: str) -> tuple[Place, Conditions]:
     scene = None
+    dry = kind == "none" and biome.name in FIRE_PRONE and rng.random() < UNBURNT
     if kind == "quake":
         scene = "town"
     elif kind == "flood" and rng.random() < 0.6:
         scene = str(rng.choice(["farmland", "river", "pasture", "lake", "mixed", "town"]))
-    elif kind == "burn" and rng.random() < 0.85:
+    elif (kind == "burn" or dry) and rng.random() < 0.85:
         scene = str(rng.choice(["forest", "shrubland", "pasture", "mixed", "barren"], p=[0.28, 0.30, 0.28, 0.1, 0.04]))
     place = draw_place(rng, pool, (SIDE, SIDE), scene, biome)
-    return place, _fire_weather(biome, rng) if kind == "burn" else _weather(biome, rng.uniform(0, 365), rng)
+    return place, _fire_weather(biome, rng) if kind == "burn" or dry else _weather(biome, rng.uniform(0, 365), rng)
 
 
 def _fire_weather(biome: Biome, rng: np.random.Generator) -> Conditions:
@@ -195,9 +207,10 @@ def draw_beam(rng: np.random.Generator) -> Beam:
         noise_db=float(rng.uniform(-34, -23)),
         looks=float(rng.choice([4.4, rng.uniform(4, 7), rng.uniform(8, 40)], p=[0.55, 0.25, 0.2])),
         terrain=float(rng.choice([rng.uniform(0.05, 0.4), 1.0], p=[0.75, 0.25])),
-        wind=float(rng.beta(1.2, 2.5)),
-        gain_db=float(rng.normal(0, 0.6)),
+        wind=float(rng.beta(1.4, 2.3)),
+        gain_db=float(rng.normal(0, 0.5)),
         stripes=float(rng.uniform(1, 4)) if rng.random() < 0.02 else 0.0,
+        border=float(rng.uniform(0.02, 0.3)) if rng.random() < 0.01 else 0.0,
     )
 
 
@@ -218,6 +231,7 @@ def _shoot(
         "snow": round(now.snow, 2),
         **words,
     }
+    hidden: frozenset[str] = frozenset()
     if sensor == "s2":
         sky = draw_sky(place.biome, now.day, rng)
         if event.severity is not None and event.burn_age_days < 10 and rng.random() < 0.3:
@@ -228,10 +242,13 @@ def _shoot(
     else:
         radar = illuminate(place, now, event, draw_beam(rng), pool=pool, rng=rng)
         pixels, clear = radar.pixels, np.ones(place.shape, np.float32)
-        fractions = cover_fractions(place, now, event, radar.burn_visible, radar.flood_visible, clear)
+        unseen = float(radar.snow_hidden.mean())
+        seen_through = replace(now, snow=0.0) if unseen > UNSEEN_SHARE else now
+        fractions = cover_fractions(place, seen_through, event, radar.burn_visible, radar.flood_visible, clear)
+        hidden = _hidden(event) | (frozenset({"Snow and Ice"}) if unseen > UNSEEN_SHARE else frozenset())
     if rng.random() < 0.04:
         _cut_edge(pixels, rng)
-    return _Shot(pixels, fractions, attributes, _hidden(event) if sensor == "s1" else frozenset())
+    return _Shot(pixels, fractions, attributes, hidden)
 
 
 def _hidden(event: Disturbance) -> frozenset[str]:

@@ -82,10 +82,10 @@ def inundate(image: FloatArray, place: Place, event: Disturbance, beam: Beam) ->
     walls = place.is_cover(Cover.BUILT).astype(np.float32)
     rising = _rising(place)
     reach = np.minimum(event.water * 2, 1)
-    bounce = reach * (np.float32(3.4) * woody + np.float32(2.0) * walls + np.float32(3.0) * rising)
+    bounce = reach * (np.float32(3.4) * woody + np.float32(2.0) * walls + np.float32(2.0) * rising)
     calm = np.array(CALM_DB, np.float32) - np.float32(0.35 * (beam.incidence_deg - MIDDLE_DEG))
     open_db = calm + np.float32(FETCH * event.wind) * np.array([7.5, 2.6], np.float32)
-    share = np.where((woody + walls) > 0, event.water * np.float32(0.15), event.water * (1 - np.float32(0.6) * rising))
+    share = np.where((woody + walls) > 0, event.water * np.float32(0.15), event.water * (1 - np.float32(0.5) * rising))
     for band, gain in enumerate((1.0, 0.45)):
         dry = np.exp((image[band] + np.float32(gain) * bounce) * DECIBEL) * (1 - share)
         wet = np.exp((open_db[band] + np.float32(0.3) * place.patches) * DECIBEL) * share

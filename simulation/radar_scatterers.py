@@ -11,7 +11,7 @@ import numpy as np
 from simulation.disturbance import Disturbance
 from simulation.fields import FloatArray
 from simulation.labels import Cover
-from simulation.layout import Place
+from simulation.layout import Mask, Place
 from simulation.radar_beam import MIDDLE_DEG, Beam
 from simulation.radar_stands import texture_db
 from simulation.spectra import Conditions
@@ -32,11 +32,15 @@ FARMSTEAD_DB: Final = (8.0, 6.5)
 """Single barns, pylons and greenhouses that no land-cover map shows: where, how rare (upper tail of the fine field, one
 pixel in five hundred) and how bright. Representative of rural point targets in Frery et al. 1997."""
 
+HEDGE_DB: Final = (1.8, 2.6)
+"""How much brighter a 10 m pixel with a hedge in it is than the field: half forest, half field by `MEAN_DB`."""
+
 
 def roughen(image: FloatArray, place: Place, now: Conditions, beam: Beam) -> None:
     """Adds the texture of stands, pools in marshes and streaks and swell on water; changes the image in place."""
     texture = texture_db(place, now)
     image += texture[:, 0][place.regions] * place.grain + texture[:, 1][place.regions] * place.patches
+    image += np.array(HEDGE_DB, np.float32)[:, None, None] * hedges(place)
     marsh = place.is_cover(Cover.FLOODED_VEGETATION)
     if marsh.any():
         _pools(image, place, marsh.astype(np.float32), beam)
@@ -45,6 +49,19 @@ def roughen(image: FloatArray, place: Place, now: Conditions, beam: Beam) -> Non
         image += np.float32(STREAK_DB * (beam.wind - 0.2)) * place.patches * water
         if place.scene == "coast":
             image += np.float32(0.8 * beam.wind) * _swell(place) * water
+
+
+def hedges(place: Place) -> Mask:
+    """Hedges and tree-lined banks with gaps between the parcels of half of the landscapes: bool, (rows, columns)."""
+    edge = np.zeros(place.shape, bool)
+    if place.traits[0, 7] < 0.5:
+        return edge
+    regions = place.regions
+    edge[:, 1:] = regions[:, 1:] != regions[:, :-1]
+    edge[1:] |= regions[1:] != regions[:-1]
+    ground = np.isin(place.cover, [Cover.GRASS, Cover.CROPS])[regions]
+    gaps: Mask = edge & ground & (place.patches > np.float32(2.4 * (0.75 - place.traits[0, 7]))) & (place.grain > -0.9)
+    return gaps
 
 
 def _pools(image: FloatArray, place: Place, marsh: FloatArray, beam: Beam) -> None:

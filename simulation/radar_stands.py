@@ -54,11 +54,11 @@ SPREAD_DB: Final = per_cover(
 angle, soil and moisture, which are modelled apart, are taken out."""
 
 TEXTURE_DB: Final = np.array(
-    [(0.12, 0.25), (0.7, 0.7), (0.25, 0.5), (1.0, 0.9), (0.2, 0.3), (1.5, 0.8), (2.0, 1.4), (0.25, 0.45), (0.15, 0.4)],
+    [(0.12, 0.25), (0.7, 0.7), (0.45, 0.7), (1.0, 0.9), (0.4, 0.6), (1.2, 0.9), (2.0, 1.4), (0.25, 0.45), (0.15, 0.4)],
     np.float32,
 )
 """Texture inside a stand in the order of `Cover`: decibel of the fine and of the coarse field. With the gamma speckle
-it makes intensity close to K-distributed: order parameters of about 1 in towns, 4 in scrub, 8 in forest, more than 20
+it makes intensity close to K-distributed: order parameters of about 1 in towns, 6 in scrub, 8 in forest, more than 20
 on fields and water. Source: representative of Oliver and Quegan 2004, Understanding Synthetic Aperture Radar Images,
 chapter 5, and Frery et al. 1997, IEEE TGRS 35, 648 (towns)."""
 

@@ -115,6 +115,6 @@ def _rising(place: Place) -> FloatArray:
 def _standing_crop(place: Place, now: Conditions) -> FloatArray:
     """Parcels whose crop is taller than the water: float32, (rows, columns), 0 or 1."""
     leaf, straw = crop_stage(place.traits, now)
-    tall = (place.cover == Cover.CROPS) & (leaf + straw > 0.5) & (place.traits[:, 8] > 0.6)
+    tall = (place.cover == Cover.CROPS) & (leaf + straw > 0.5) & (place.traits[:, 8] > 0.82)
     standing: FloatArray = tall.astype(np.float32)[place.regions]
     return standing

@@ -188,7 +188,7 @@ def _burn(image: FloatArray, place: Place, event: Disturbance, severity: FloatAr
     stubble = (np.float32(0.65) * soil + np.float32(0.35) * table[M.DRY_GRASS]).astype(np.float32)
     load = np.clip(per_cover(LOAD)[place.cover] * (0.6 + 0.8 * place.traits[:, 14]), 0, 1)[place.regions]
     film = load + np.float32(0.8) * (severity - np.float32(0.45)) + np.float32(0.9 * (event.char_darkness - 0.5))
-    film = np.clip(film, 0.2, 1).astype(np.float32)
+    film = np.clip(film, 0.12, 1).astype(np.float32)
     brown = np.clip(1.6 * severity * (1 - severity), 0, 0.4) * load
     black = np.clip(1.35 * severity - 0.12, 0, 0.97) * (severity > 0.02)
     regrown = np.float32((1 - np.exp(-event.burn_age_days / 500.0)) * greenup)

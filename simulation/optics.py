@@ -190,14 +190,12 @@ def _aim(image: FloatArray, place: Place, sky: Sky) -> None:
     Source: Roy et al. 2016, Remote Sensing of Environment 176, 255 (BRDF: some 10-20 % across the swath); Cox and Munk
     1954 (glint); Vermote et al. 1997 (adjacency falls with wavelength, reach about 1 km).
     """
-    image *= np.float32(sky.gain)
+    share = (sky.adjacency * (0.49 / WAVELENGTHS) ** 1.3).astype(np.float32)
+    around = image[:, ::4, ::4].mean(axis=(1, 2))
+    image *= (np.float32(sky.gain) * (1 - share))[:, None, None]
+    image += (np.float32(sky.gain) * share * around)[:, None, None]
     if sky.glint > 0:
         image += (place.is_cover(Cover.WATER) * np.float32(sky.glint)) * (1 + np.float32(0.2) * place.grain)
-    if sky.adjacency > 0:
-        around = image.mean(axis=(1, 2))
-        for band, share in enumerate(sky.adjacency * (0.49 / WAVELENGTHS) ** 1.3):
-            image[band] *= np.float32(1 - share)
-            image[band] += np.float32(share * around[band])
 
 
 def clouds(

@@ -1,95 +1,90 @@
-"""In: chips with their scores, as they come. Out: small pictures of the few that each query ranks first.
+"""In: batches of chips as they are embedded. Out: the best of each query, as small pictures with a verdict.
 
-Stops at pictures and what is known of them: `report` frames them. Everything but the best is forgotten at once, so that
-a corpus of any size fits.
+Stops at pictures: only the best so far are held, so that a corpus of any size passes through.
 """
 
 import heapq
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from encoders.interface import Encoder, Vectors
 from simulation.gallery import Picture, false_colour, radar_colour, true_colour
+from training.judged import Judged
+from training.phrases import LABELS
+from training.retrieval import words_of
+from training.tables import Sheet, Tile
 
-SHOWN: Final = 8
-"""Chips of a sheet: one row of a page."""
+BEST = 12
+"""Chips on a sheet."""
 
-SIDE_PX: Final = 96
-"""Pictures have edges of this up to twice this: larger chips are thinned, not averaged, since their texture tells."""
+SIDE = 96
+"""Pixels along one side of a picture."""
 
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """One chip of a sheet.
-
-    Attributes:
-        name: of the chip.
-        score: cosine with the query.
-        verdict: ``"right"``, ``"wrong"`` or ``"unknown"``.
-        pictures: uint8, (rows, columns, 3), by name of the colouring.
-    """
-
-    name: str
-    score: float
-    verdict: str
-    pictures: dict[str, Picture]
+_Entry = tuple[float, int, Tile]
 
 
-class BestPictures:
-    """The best chips of each query so far.
+class Sheets:
+    """Keeps the best of every label's query for one sensor; give `see` to `judged.collect`.
 
     Args:
-        sensor: ``"s2"`` (true and false colour) or ``"s1"`` (radar).
-        queries: how many.
-        shown: how many chips to keep for each.
+        encoder: whose text tower makes the queries.
+        of: what the sheets are of, for their titles.
+        columns: of `LABELS` to query; none: all.
     """
 
-    def __init__(self, sensor: str, queries: int, shown: int = SHOWN) -> None:
-        self._sensor = sensor
-        self._shown = shown
-        self._best: list[list[tuple[float, int, Shown]]] = [[] for _ in range(queries)]
-        self._offered = 0
+    def __init__(self, encoder: Encoder, of: str, columns: Sequence[int] | None = None) -> None:
+        self._columns = list(range(len(LABELS))) if columns is None else list(columns)
+        self._queries = encoder.texts([words_of([LABELS[c]]) for c in self._columns])
+        self._of = of
+        self._best: list[list[_Entry]] = [[] for _ in self._columns]
+        self._seen = 0
 
-    def offer(
-        self,
-        name: str,
-        pixels: NDArray[np.float32],
-        scores: NDArray[np.float32],
-        gains: NDArray[np.float32],
-        known: NDArray[np.bool_],
-    ) -> None:
-        """Keep a chip where it is among the best.
+    def see(self, chips: list[Judged], vectors: Vectors) -> None:
+        """Look at a batch while its pixels are there."""
+        scores = vectors @ self._queries.T
+        for row, chip in enumerate(chips):
+            pictures: tuple[Picture, ...] | None = None
+            self._seen += 1
+            for number, column in enumerate(self._columns):
+                heap, score = self._best[number], float(scores[row, number])
+                if len(heap) == BEST and score <= heap[0][0]:
+                    continue
+                pictures = pictures or pictures_of(chip.pixels, chip.sensor)
+                tile = Tile(chip.name, score, verdict(chip, column), pictures)
+                heapq.heappush(heap, (score, -self._seen, tile))
+                if len(heap) > BEST:
+                    heapq.heappop(heap)
 
-        Args:
-            name: of the chip.
-            pixels: float32, (bands, h, w).
-            scores: float32, (queries,).
-            gains: float32, (queries,); above 0 is right.
-            known: bool, (queries,); elsewhere nobody knows.
-        """
-        self._offered += 1
-        pictures: dict[str, Picture] = {}
-        for query, best in enumerate(self._best):
-            mark = float(scores[query])
-            if len(best) == self._shown and mark <= best[0][0]:
-                continue
-            pictures = pictures or coloured(pixels, self._sensor)
-            verdict = "unknown" if not known[query] else "right" if gains[query] > 0 else "wrong"
-            heapq.heappush(best, (mark, -self._offered, Shown(name, mark, verdict, pictures)))
-            if len(best) > self._shown:
-                heapq.heappop(best)
-
-    def sheet(self, query: int) -> list[Shown]:
-        """The chips of a query, best first."""
-        return [shown for _, _, shown in sorted(self._best[query], key=lambda kept: (-kept[0], -kept[1]))]
+    def sheets(self) -> list[Sheet]:
+        """One a query, best first."""
+        return [
+            Sheet(words_of([LABELS[column]]), self._of, [tile for *_, tile in sorted(heap, key=lambda e: e[:2])[::-1]])
+            for column, heap in zip(self._columns, self._best, strict=True)
+            if heap
+        ]
 
 
-def coloured(pixels: NDArray[np.float32], sensor: str) -> dict[str, Picture]:
-    """A chip in the colourings of its sensor, thinned as `SIDE_PX` says; absent bands are black."""
-    step = max(1, max(pixels.shape[1:]) // SIDE_PX)
-    small = pixels[:, ::step, ::step]
-    if sensor == "s1":
-        return {"radar": radar_colour(small)}
-    return {"true colour": true_colour(small), "false colour": false_colour(small)}
+def verdict(chip: Judged, column: int) -> str:
+    """Whether the label is there, is not, or nobody knows."""
+    if not chip.known[column]:
+        return "unknown"
+    return "right" if chip.gains[column] > 0 else "wrong"
+
+
+def pictures_of(pixels: NDArray[np.float32], sensor: str) -> tuple[Picture, ...]:
+    """True and false colour of an optical chip, or VV, VH and their ratio of a radar chip: the middle, `SIDE` wide.
+
+    Args:
+        pixels: float32, (bands, h, w), reflectance or linear power.
+        sensor: ``"s2"`` or ``"s1"``.
+
+    Returns:
+        uint8, (side, side, 3) each, side at most `SIDE`.
+    """
+    rows, columns = pixels.shape[1:]
+    side = min(rows, columns)
+    top, left, step = (rows - side) // 2, (columns - side) // 2, max(1, -(-side // SIDE))
+    small = np.ascontiguousarray(pixels[:, top : top + side : step, left : left + side : step])
+    return (radar_colour(small),) if sensor == "s1" else (true_colour(small), false_colour(small))

@@ -1,93 +1,86 @@
-"""In: pixels of one chip. Out: the plain indices that people use instead of a model, one number per chip.
+"""In: the pixels of a chip. Out: one number per plain index: what a user would take instead of a model.
 
-Stops at the number: which index stands beside which label is listed here, how well it ranks is measured in `retrieval`.
-They stay beside the model in every report: a model that doesn't beat them is not worth its weights.
+Stops at means over a chip; the indices stand beside the model in every table, for ever.
 """
 
+import warnings
 from collections.abc import Callable, Mapping
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from encoders.bands import BANDS_S2
+from encoders.bands import BANDS_S1, BANDS_S2
 
-Pixels = NDArray[np.float32]
-"""float32, (bands, h, w), order `encoders.bands.BANDS`, reflectance or linear power; NaN is no data."""
+Plane = NDArray[np.float32]
 
-UNKNOWN = -9.0
-"""Value where an index cannot be computed, since a band is missing or no pixel is valid: below every real one."""
-
-LEAST_SUM = 1e-4
-"""Floor of an index's denominator, reflectance."""
+NOTHING = -9.0
+"""Index of a chip whose bands for it are absent or have no value: it ranks last."""
 
 
-def _ratio(pixels: Pixels, first: str, second: str) -> Pixels:
-    """(first - second) / (first + second)."""
-    a, b = pixels[BANDS_S2.index(first)], pixels[BANDS_S2.index(second)]
-    ratio: Pixels = (a - b) / np.maximum(a + b, LEAST_SUM)
+def _optical(pixels: Plane, *names: str) -> list[Plane]:
+    return [pixels[BANDS_S2.index(name)] for name in names]
+
+
+def _ratio(one: Plane, other: Plane) -> Plane:
+    ratio: Plane = (one - other) / np.maximum(one + other, 1e-4)
     return ratio
 
 
-def _mean(values: Pixels) -> float:
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if len(known) else UNKNOWN
+def _mean(plane: Plane) -> float:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # the mean of nothing is NaN, which is what we want
+        return float(np.nanmean(plane))
 
 
-def minus_nbr(pixels: Pixels) -> float:
-    """Mean of (B12 - B08) / (B12 + B08). Source: normalised burn ratio, López García and Caselles 1991."""
-    return _mean(_ratio(pixels, "B12", "B08"))
+def minus_nbr(pixels: Plane) -> float:
+    """Mean of (B12 - B08) / (B12 + B08): the classic burn index. Source: Key and Benson 2006, FIREMON, chapter LA.
+
+    Args:
+        pixels: float32, (13, h, w), reflectance, NaN is no data.
+    """
+    near, short = _optical(pixels, "B08", "B12")
+    return _mean(_ratio(short, near))
 
 
-def minus_nbr_on_land(pixels: Pixels) -> float:
-    """The same with water masked (NDWI > 0) and extremes cut: the fairer index. -1 where all is water."""
-    land = _ratio(pixels, "B03", "B08") <= 0
-    if not land.any():
-        return -1.0 if np.isfinite(_ratio(pixels, "B03", "B08")).any() else UNKNOWN
-    return _mean(np.where(land, np.clip(_ratio(pixels, "B12", "B08"), -1, 1), np.float32(np.nan)))
+def minus_nbr_on_land(pixels: Plane) -> float:
+    """The same with water masked (NDWI > 0) and extremes cut: the fairer index; -1 where all is water."""
+    green, near, short = _optical(pixels, "B03", "B08", "B12")
+    land = _ratio(green, near) <= 0
+    return _mean(np.where(land, np.clip(_ratio(short, near), -1, 1), np.nan)) if land.any() else -1.0
 
 
-def ndwi(pixels: Pixels) -> float:
+def ndwi(pixels: Plane) -> float:
     """Mean of (B03 - B08) / (B03 + B08). Source: McFeeters 1996, Int. J. Remote Sensing 17, 1425."""
-    return _mean(_ratio(pixels, "B03", "B08"))
+    green, near = _optical(pixels, "B03", "B08")
+    return _mean(_ratio(green, near))
 
 
-def ndvi(pixels: Pixels) -> float:
-    """Mean of (B08 - B04) / (B08 + B04). Source: Rouse et al. 1974."""
-    return _mean(_ratio(pixels, "B08", "B04"))
+def minus_vh(pixels: Plane) -> float:
+    """Mean of -VH in decibel: open water is dark.
+
+    Args:
+        pixels: float32, (2, h, w), linear power, NaN is no data.
+    """
+    return _mean(-10 * np.log10(np.maximum(pixels[BANDS_S1.index("VH")], 1e-6)))
 
 
-def ndsi(pixels: Pixels) -> float:
-    """Mean of (B03 - B11) / (B03 + B11). Source: Hall et al. 1995, Remote Sensing of Environment 54, 127."""
-    return _mean(_ratio(pixels, "B03", "B11"))
-
-
-def minus_vh(pixels: Pixels) -> float:
-    """Mean of -VH in decibel: smooth water is dark."""
-    return _mean(-10 * np.log10(np.maximum(pixels[1], 1e-6)))
-
-
-Index = Callable[[Pixels], float]
-
-INDICES: Final[Mapping[str, Mapping[str, Index]]] = {
-    "s2": {"-NBR": minus_nbr, "-NBR on land": minus_nbr_on_land, "NDWI": ndwi, "NDVI": ndvi, "NDSI": ndsi},
-    "s1": {"-VH": minus_vh},
+INDICES: Mapping[tuple[str, str], Mapping[str, Callable[[Plane], float]]] = {
+    ("Burned Area", "s2"): {"-NBR": minus_nbr, "-NBR on land": minus_nbr_on_land},
+    ("Flooded Area", "s2"): {"NDWI": ndwi},
+    ("Flooded Area", "s1"): {"-VH": minus_vh},
+    ("Water", "s2"): {"NDWI": ndwi},
+    ("Water", "s1"): {"-VH": minus_vh},
 }
-"""Indices of each sensor, by name."""
-
-BESIDE: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
-    "s2": {
-        "Burned Area": ("-NBR", "-NBR on land"),
-        "Flooded Area": ("NDWI",),
-        "Water": ("NDWI",),
-        "Trees": ("NDVI",),
-        "Snow and Ice": ("NDSI",),
-    },
-    "s1": {"Flooded Area": ("-VH",), "Water": ("-VH",)},
-}
-"""Which indices a person would use for a label."""
+"""By label and sensor: the indices that a user would rank by."""
 
 
-def indices_of(pixels: Pixels, sensor: str) -> dict[str, float]:
-    """Every index of a chip, by name."""
-    return {name: index(pixels) for name, index in INDICES[sensor].items()}
+def index_names(sensor: str) -> list[str]:
+    """Names of every index of a sensor."""
+    return sorted({name for (_, of), some in INDICES.items() if of == sensor for name in some})
+
+
+def indices_of(pixels: Plane, sensor: str) -> dict[str, float]:
+    """Every index of the sensor by name; `NOTHING` where it cannot be had."""
+    wanted = {name: index for (_, of), some in INDICES.items() if of == sensor for name, index in some.items()}
+    values = {name: index(pixels) for name, index in wanted.items()}
+    return {name: value if np.isfinite(value) else NOTHING for name, value in values.items()}

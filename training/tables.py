@@ -1,95 +1,118 @@
-"""In: an evaluation. Out: its figures as grids, one for each question, source, rule and sensor.
+"""In: figures by name. Out: tables of them, and the section of a report that one source fills.
 
-Stops at rows and columns: the command line and the report draw them.
+Stops at structure: how they look is `report`'s matter, and the command line's.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from training.acceptance import Figures
-from training.figures import Figure
-from training.metrics import Measured
-from training.scored import BOTH
+import numpy as np
+from numpy.typing import NDArray
 
-COUNTS: Final = frozenset(
-    {"positives", "items", "negatives", "pairs", "events", "look-alikes", "median rank", "slope a", "intercept b"}
-)
-"""Measures that are no share between 0 and 1."""
+from training.calibration import Curve
 
-WORDS: Final = {
-    "retrieval": "Retrieval: how well a label's own words rank the chips that carry it",
-    "paraphrases": "Other words for the same thing",
-    "calibration": "Calibration and false alarms",
-    "pairs": "Before and after, the same place",
-    "look-alikes": "The event among look-alikes",
-    "appearance": "What appeared in the last look of a series",
-}
-"""Headings of the parts, in their order."""
+Figures = dict[str, float]
+"""Value by name; an interval stands beside its figure as "NAME low" and "NAME high"."""
 
-SENSORS: Final = {"s2": "Sentinel-2", "s1": "Sentinel-1", BOTH: "both sensors"}
+Picture = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
-    """One table.
+class Table:
+    """Rows of figures.
 
     Attributes:
-        source: `feed`, `corpus` or `simulated`.
-        part: of `WORDS`, or `measures`.
-        title: rule and sensor in words.
-        columns: measures.
-        rows: subjects with a value, or none, for each column.
+        title: what was measured.
+        note: what a reader must know, one sentence.
+        rows: figures by the row's name.
     """
 
-    source: str
-    part: str
     title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, tuple[Measured | None, ...]], ...]
+    note: str
+    rows: dict[str, Figures]
+
+    def columns(self) -> list[str]:
+        """Names of the figures that any row has, in order, without the bounds of intervals."""
+        names = dict.fromkeys(name for figures in self.rows.values() for name in figures)
+        return [name for name in names if not is_bound(name, names)]
 
 
-def grids_of(figures: Sequence[Figure]) -> list[Grid]:
-    """A grid for each source, part, rule and sensor, in the order in which they were measured."""
-    groups: dict[tuple[str, str, str, str], list[Figure]] = {}
-    for figure in figures:
-        groups.setdefault((figure.source, figure.part, figure.rule, figure.sensor), []).append(figure)
-    return [
-        _pivoted(source, part, f"{rule}, {SENSORS.get(sensor, sensor)}", group)
-        for (source, part, rule, sensor), group in groups.items()
-    ]
+def is_bound(name: str, names: Mapping[str, object]) -> bool:
+    """Whether a figure is the bound of another's interval."""
+    return name.endswith((" low", " high")) and name.rpartition(" ")[0] in names
 
 
-def _pivoted(source: str, part: str, title: str, figures: Sequence[Figure]) -> Grid:
-    columns = tuple(dict.fromkeys(_column(figure) for figure in figures))
-    rows: dict[str, dict[str, Measured]] = {}
-    for figure in figures:
-        rows.setdefault(figure.subject, {})[_column(figure)] = figure.value
-    labels = [subject for subject in rows if " by " not in subject]
-    order = [name for label in labels for name in (label, *(s for s in rows if s.startswith(f"{label} by ")))]
-    kept = [subject for subject in order if part != "retrieval" or len(rows[subject]) > 2]  # more than its counts
-    return Grid(source, part, title, columns, tuple((s, tuple(rows[s].get(n) for n in columns)) for s in kept))
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One find on a contact sheet.
+
+    Attributes:
+        name: of the chip.
+        score: its cosine.
+        verdict: ``"right"``, ``"wrong"`` or ``"unknown"``.
+        pictures: uint8, (h, w, 3) each: true and false colour, or radar.
+    """
+
+    name: str
+    score: float
+    verdict: str
+    pictures: tuple[Picture, ...]
 
 
-def _column(figure: Figure) -> str:
-    return "AP" if figure.measure == "mAP" else figure.measure
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """The best of one query."""
+
+    query: str
+    of: str
+    tiles: list[Tile]
 
 
-def measures_grid(measure: str, figures: Figures) -> Grid:
-    """One measure of `training.acceptance`, intervals beside their values."""
-    rows = [
-        (name, (Measured(value, figures.get(f"{name} low", float("nan")), figures.get(f"{name} high", float("nan"))),))
-        for name, value in figures.items()
-        if not name.endswith((" low", " high"))
-    ]
-    return Grid("feed", "measures", measure, ("value",), tuple(rows))
+@dataclass(slots=True)
+class Section:
+    """What one source said.
+
+    Attributes:
+        name: of the source.
+        intro: what it is, in a sentence or two.
+        measures: the figures that the acceptance table of the project is written against.
+        tables: everything else.
+        curves: reliability curves by name.
+        sheets: contact sheets.
+        left_out: chips that were not measured, and why.
+    """
+
+    name: str
+    intro: str
+    measures: dict[str, Figures] = field(default_factory=dict)
+    tables: list[Table] = field(default_factory=list)
+    curves: dict[str, Curve] = field(default_factory=dict)
+    sheets: list[Sheet] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+
+    def document(self) -> dict[str, object]:
+        """The section as JSON can hold it: four digits, null where there is no number."""
+        return {
+            "measures": {name: rounded(figures) for name, figures in self.measures.items()},
+            "tables": {t.title: {name: rounded(row) for name, row in t.rows.items()} for t in self.tables},
+            "curves": self.curves,
+            "left_out": self.left_out,
+        }
 
 
-def text(value: Measured | None, *, with_interval: bool) -> str:
-    """A cell: three decimals, whole numbers whole, a dash where there is nothing."""
-    if value is None or value.value != value.value:
+def rounded(figures: Figures) -> dict[str, float | None]:
+    """Four digits; null for what is not a number."""
+    return {name: round(value, 4) if math.isfinite(value) else None for name, value in figures.items()}
+
+
+def shown(figures: Figures, name: str, *, interval: bool = True) -> str:
+    """A figure for people, with its interval where it has one and it is wanted."""
+    if name not in figures or not math.isfinite(figures[name]):
         return "–"
-    shown = str(value.value) if isinstance(value.value, int) else f"{value.value:.3f}"
-    if with_interval and value.low == value.low:
-        return f"{shown} ({value.low:.2f}–{value.high:.2f})"
-    return shown
+    value = figures[name]
+    text = str(value) if isinstance(value, int) else f"{value:.3f}"
+    low, high = figures.get(f"{name} low"), figures.get(f"{name} high")
+    if not interval or low is None or high is None or not math.isfinite(low):
+        return text
+    return f"{text} [{low:.2f}, {high:.2f}]"

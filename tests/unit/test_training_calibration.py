@@ -1,66 +1,77 @@
-"""Probabilities from scores, against values worked out by hand and against a sigmoid that is known."""
-
-import math
+"""Calibration and false alarms, against values worked out by hand and probabilities that are known."""
 
 import numpy as np
 import pytest
 
 from training.calibration import (
-    Sigmoid,
     brier,
     expected_error,
-    fit_sigmoid,
+    fit_platt,
     halves,
     reliability,
-    threshold_at,
+    reliability_curve,
+    threshold_for,
 )
 
 
-def test_a_known_sigmoid_is_found_again() -> None:
+def test_curve_error_and_brier_by_hand() -> None:
+    chance = np.array([0.1, 0.2 - 0.01, 0.8, 0.85])
+    positive = np.array([False, True, True, True])
+    curve = reliability_curve(chance, positive)
+    assert [count for *_, count in curve] == [2, 2]
+    assert curve[0][:2] == pytest.approx((0.145, 0.5))
+    assert expected_error(curve) == pytest.approx((abs(0.145 - 0.5) * 2 + abs(0.825 - 1) * 2) / 4)
+    assert brier(np.array([0.5, 1.0]), np.array([True, False])) == pytest.approx((0.25 + 1) / 2)
+
+
+def test_certainty_falls_into_the_last_bin() -> None:
+    assert reliability_curve(np.array([1.0]), np.array([True])) == [(1.0, 1.0, 1)]
+
+
+def test_platt_finds_the_scale_and_bias_that_made_the_labels() -> None:
     random = np.random.default_rng(0)
-    scores = random.normal(0, 0.3, 20_000).astype(np.float32)
-    positive = random.random(20_000) < Sigmoid(8.0, -1.5)(scores)
-    fitted = fit_sigmoid(scores, positive)
-    assert fitted.slope == pytest.approx(8.0, rel=0.05)
-    assert fitted.intercept == pytest.approx(-1.5, rel=0.05)
+    scores = random.uniform(-0.5, 0.5, 20_000).astype(np.float32)
+    positive = random.random(20_000) < 1 / (1 + np.exp(-(8 * scores - 1.5)))
+    scale, bias = fit_platt(scores, positive)
+    assert scale == pytest.approx(8, rel=0.06)
+    assert bias == pytest.approx(-1.5, rel=0.06)
 
 
-def test_scores_that_separate_perfectly_stay_finite() -> None:
-    fitted = fit_sigmoid(np.array([0.1, 0.2, 0.8, 0.9], np.float32), np.array([False, False, True, True]))
-    assert math.isfinite(fitted.slope)
-    assert fitted.slope > 0
-    assert fitted(np.array([0.9], np.float32))[0] > 0.5 > fitted(np.array([0.1], np.float32))[0]
+def test_platt_stays_finite_where_classes_do_not_overlap() -> None:
+    scores = np.array([0.1, 0.2, 0.8, 0.9], np.float32)
+    scale, bias = fit_platt(scores, scores > 0.5)
+    assert 0 < scale < 1e3
+    assert np.isfinite(bias)
 
 
-def test_scores_that_are_all_the_same_give_the_share_of_positives() -> None:
-    fitted = fit_sigmoid(np.full(100, 0.3, np.float32), np.arange(100) < 20)
-    assert fitted(np.array([0.3], np.float32))[0] == pytest.approx(0.2, abs=0.02)
+def test_threshold_reaches_the_recall_and_no_more() -> None:
+    scores = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.95], np.float32)
+    positive = np.array([True, True, True, True, True, False])
+    assert threshold_for(scores, positive, 0.5) == pytest.approx(0.7)
+    assert threshold_for(scores, positive, 0.9) == pytest.approx(0.5)
+    assert threshold_for(scores, positive, 0.8) == pytest.approx(0.6)
 
 
-def test_errors_by_hand() -> None:
-    chance, positive = np.array([0.05, 0.05, 0.95, 0.95]), np.array([False, True, True, True])
-    assert brier(chance, positive) == pytest.approx((0.0025 + 0.9025 + 2 * 0.0025) / 4)
-    predicted, observed, counts = reliability(chance, positive)
-    assert (predicted, observed, counts) == (pytest.approx((0.05, 0.95)), (0.5, 1.0), (2, 2))
-    assert expected_error(chance, positive) == pytest.approx((2 * 0.45 + 2 * 0.05) / 4)
+def test_a_place_is_wholly_in_one_half() -> None:
+    places = [f"p{i % 40}" for i in range(400)]
+    fit = halves(places)
+    assert all(len({bool(f) for f, q in zip(fit, places, strict=True) if q == p}) == 1 for p in places[:40])
+    assert 0.2 < fit.mean() < 0.8
 
 
-def test_certainty_is_in_the_last_bin() -> None:
-    assert reliability(np.array([1.0, 0.91]), np.array([True, True]))[2] == (2,)
+def test_what_is_chosen_on_one_half_is_measured_on_the_other() -> None:
+    places = [f"p{i}" for i in range(200)]
+    fit = halves(places)
+    positive = np.arange(200) % 2 == 0
+    scores = np.where(positive, 0.6, 0.2).astype(np.float32)
+    scores[~fit & ~positive] = 0.9  # the other half would raise an alarm over every negative
+    found = reliability(scores, positive, places)
+    assert found is not None
+    assert found.figures["false alarms @0.9 chosen on"] == 0
+    assert found.figures["false alarms @0.9"] == found.figures["false alarms @0.9 low"] == 1
+    assert found.figures["recall @0.9"] == 1
+    assert found.figures["calibration error"] > 0.3
 
 
-def test_a_threshold_finds_at_least_the_share_asked_for() -> None:
-    scores = np.array([0.9, 0.8, 0.7, 0.6, 0.5], np.float32)
-    positive = np.array([True, True, False, True, True])
-    assert threshold_at(scores, positive, 0.5) == pytest.approx(0.8)
-    assert threshold_at(scores, positive, 0.9) == pytest.approx(0.5)
-
-
-def test_no_place_is_in_both_halves_and_both_have_events() -> None:
-    places = [f"p{i // 3}" for i in range(60)]
-    positive = np.arange(60) % 15 == 0
-    fitted = halves(places, positive)
-    sides = [{p for p, used in zip(places, fitted, strict=True) if used is np.bool_(side)} for side in (True, False)]
-    assert not sides[0] & sides[1]
-    assert len(sides[0]) == len(sides[1]) == 10
-    assert positive[fitted].sum() == positive[~fitted].sum() == 2
+def test_too_few_chips_fit_nothing() -> None:
+    assert reliability(np.zeros(10, np.float32), np.arange(10) == 0, [str(i) for i in range(10)]) is None

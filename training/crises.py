@@ -1,11 +1,13 @@
 """In: an encoder and simulated events. Out: whether it tells them from what was there before, and from look-alikes.
 
-Stops at tables. No place of these seeds is ever trained on; real pairs are measured in `feed_measures`.
+Stops at single images: series are in `appearance`, real pairs in `feed_measures`. No place of these seeds is ever
+trained on.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from types import ModuleType
 from typing import Protocol
 
 import numpy as np
@@ -22,11 +24,8 @@ from training.tables import Figures, Table
 EVENTS = {"burn": "Burned Area", "flood": "Flooded Area", "quake": "Earthquake Damage"}
 """The simulator's events and the labels they leave behind."""
 
-SEED_PAIRS, SEED_LOOKALIKES, SEED_SERIES = 1_300_000_000, 1_400_000_000, 1_500_000_000
+SEED_PAIRS, SEED_LOOKALIKES = 1_300_000_000, 1_400_000_000
 """Seeds of each kind of simulated evaluation; training stays below 1,100,000,000 (`pool` multiplies by 100,000)."""
-
-LOOKS = 6
-"""Images of a series: five before, one after."""
 
 CHUNK = 50
 """Places simulated at a time."""
@@ -36,11 +35,7 @@ class _MakeLookalikes(Protocol):
     def __call__(self, n: int, *, seed: int, sensor: Sensor, kind: str) -> Chips: ...
 
 
-class _MakeSeries(Protocol):
-    def __call__(self, n: int, *, seed: int, sensor: Sensor, kind: str, looks: int) -> list[Chips]: ...
-
-
-def _chunks(count: int) -> list[tuple[int, int]]:
+def chunks(count: int) -> list[tuple[int, int]]:
     """Number of each chunk and how many places it has."""
     return [(number, min(CHUNK, count - number * CHUNK)) for number in range(-(-count // CHUNK))]
 
@@ -54,6 +49,17 @@ def embed_valid(encoder: Encoder, chips: Chips) -> tuple[Vectors, NDArray[np.boo
     return vectors, valid
 
 
+def staged(name: str) -> ModuleType | None:
+    """A part of the simulator: `lookalikes` or `series`; none in a build whose simulator lacks it."""
+    whole = f"simulation.{name}"
+    try:
+        return import_module(whole)
+    except ModuleNotFoundError as error:
+        if error.name != whole:
+            raise
+        return None
+
+
 def pairs_in_order(encoder: Encoder, sensor: Sensor, count: int) -> Table:
     """Before and after an event at the same place, and before and after nothing.
 
@@ -64,7 +70,8 @@ def pairs_in_order(encoder: Encoder, sensor: Sensor, count: int) -> Table:
 
     Returns:
         A row an event: share of pairs in the right order, and area under the curve of after against before; and
-        "rises" against pairs on which nothing happened: the area under the curve of the difference.
+        "rises" against pairs on which nothing happened: the area under the curve of the difference. Each pair is a
+        place of its own in the intervals.
     """
     calm = _differences(encoder, sensor, "none", count)[0]
     rows: dict[str, Figures] = {}
@@ -74,23 +81,42 @@ def pairs_in_order(encoder: Encoder, sensor: Sensor, count: int) -> Table:
         earlier, later = before @ query, after @ query
         if not len(later):
             continue
-        scores = np.concatenate([earlier, later])
-        happened = np.arange(len(scores)) >= len(earlier)
         rise = np.concatenate([calm @ query, later - earlier])
-        rows[label] = {
-            "pairs": len(later),
-            "right order": float((later > earlier).mean()),
-            "AUC after/before": area_under_curve(scores, happened),
+        rows[label] = told_apart(earlier, later, [str(row) for row in range(len(later))]) | {
             "AUC of the rise": area_under_curve(rise, np.arange(len(rise)) >= len(calm)),
         }
     note = "Simulated places before and after; the rise is set against places on which only time passed."
     return Table(f"pairs, simulated, {sensor.upper()}", note, rows)
 
 
+def told_apart(before: Scores, after: Scores, places: Sequence[str]) -> Figures:
+    """Pairs in the right order, and the area under the curve of all after against all before, with intervals.
+
+    Args:
+        before: float32, (n,).
+        after: float32, (n,), of the same places.
+        places: of the pairs; both images of a place are drawn together.
+    """
+    later = np.arange(2 * len(after)) >= len(before)
+    scores = np.concatenate([before, after])
+    draws = draw_places(places)
+    again = np.full((len(draws.counts), 2), np.nan)
+    for number in range(len(again) if len(after) else 0):
+        rows = np.repeat(np.arange(len(after)), draws.times(number))
+        both = np.concatenate([rows, rows + len(before)])
+        again[number] = (after[rows] > before[rows]).mean(), area_under_curve(scores[both], later[both])
+    figures: Figures = {"pairs": len(after)}
+    values = ((after > before).mean() if len(after) else np.nan, area_under_curve(scores, later))
+    for column, (name, value) in enumerate(zip(("right order", "AUC after/before"), values, strict=True)):
+        low, high = quantiles(again[:, column])
+        figures |= {name: float(value), f"{name} low": low, f"{name} high": high}
+    return figures
+
+
 def _differences(encoder: Encoder, sensor: Sensor, event: str, count: int) -> tuple[Vectors, Vectors, Vectors]:
     """Later less earlier, earlier, later: of the places on which the event shows."""
     earlier, later = [], []
-    for number, size in _chunks(count):
+    for number, size in chunks(count):
         seed = SEED_PAIRS + 10_000 * sorted([*EVENTS, "none"]).index(event) + number
         first, second = make_pairs(size, seed=seed, sensor=sensor, event=event)
         (one, valid), (two, also) = embed_valid(encoder, first), embed_valid(encoder, second)
@@ -131,11 +157,14 @@ def lookalikes(
         a single event put among the look-alikes (1 is best, `count` + 1 worst), with the plain indices below; and what
         was left out.
     """
-    module = import_module("simulation.lookalikes")
-    kinds_for: Callable[[str, Sensor], Sequence[str]] = module.kinds_for
-    make: _MakeLookalikes = module.make_lookalikes
     rows: dict[str, Figures] = {}
     left_out: list[str] = []
+    title = f"look-alikes, simulated, {sensor.upper()}"
+    module = staged("lookalikes")
+    if module is None:
+        return Table(title, "", rows), [f"look-alikes of {sensor}: this build's simulator makes none"]
+    kinds_for: Callable[[str, Sensor], Sequence[str]] = module.kinds_for
+    make: _MakeLookalikes = module.make_lookalikes
     kept: dict[str, Seen] = {}
     for label in EVENTS.values():
         query, events = encoder.texts([words_of([label])])[0], events_of(label)
@@ -149,14 +178,14 @@ def lookalikes(
             for name in INDICES.get((label, sensor), {}):
                 rows[f"{label} / {kind}: {name}"] = against(events.indices[name][:count], others.indices[name])
     note = f"{count} look-alikes of each kind; the rank is that of one event put among them."
-    return Table(f"look-alikes, simulated, {sensor.upper()}", note, rows), left_out
+    return Table(title, note, rows), left_out
 
 
 def _of_kind(
     encoder: Encoder, sensor: Sensor, kind: str, count: int, make: _MakeLookalikes, left_out: list[str]
 ) -> Seen:
     found, values = [], []
-    for number, size in _chunks(count):
+    for number, size in chunks(count):
         chips = make(size, seed=SEED_LOOKALIKES + number, sensor=sensor, kind=kind)
         vectors, valid = embed_valid(encoder, chips)
         left_out += [f"{kind} {number}/{i}: not one valid value" for i in np.flatnonzero(~valid)]
@@ -184,49 +213,3 @@ def against(events: Scores, others: Scores) -> Figures:
         "median rank": float(np.median(ranks)),
         "ranked first": float((ranks == 1).mean()),
     }
-
-
-def appearance(encoder: Encoder, sensor: Sensor, count: int) -> Table:
-    """Series of looks at one place: what appeared with the last one.
-
-    The score is q · (last − mean of the earlier ones): what was always there cancels, so that only this can tell a
-    flood from a lake.
-
-    Args:
-        encoder: under test.
-        sensor: ``"s2"`` or ``"s1"``.
-        count: series of each kind.
-
-    Returns:
-        A row an event against all distractors together, then one against each.
-    """
-    module = import_module("simulation.series")
-    kinds: Sequence[str] = module.KINDS
-    make: _MakeSeries = module.make_series
-    rises = {kind: _rises(encoder, sensor, kind, count, make) for kind in kinds}
-    distractors = [kind for kind in kinds if kind not in EVENTS and len(rises[kind])]
-    rows: dict[str, Figures] = {}
-    for event, label in EVENTS.items():
-        if event not in rises or not len(rises[event]) or not distractors:
-            continue
-        query = encoder.texts([words_of([label])])[0]
-        scores = rises[event] @ query
-        rows[label] = against(scores, np.concatenate([rises[kind] for kind in distractors]) @ query)
-        rows |= {f"{label} / {kind}": against(scores, rises[kind] @ query) for kind in distractors}
-    note = f"{LOOKS} looks at a place; the event happens before the last; {count} series of each kind."
-    return Table(f"appearance, simulated, {sensor.upper()}", note, rows)
-
-
-def _rises(encoder: Encoder, sensor: Sensor, kind: str, count: int, make: _MakeSeries) -> Vectors:
-    """Last look less the mean of the earlier valid ones, of the series where the event shows if it is one."""
-    found = []
-    for number, size in _chunks(count):
-        series = make(size, seed=SEED_SERIES + number, sensor=sensor, kind=kind, looks=LOOKS)
-        embedded = [embed_valid(encoder, chips) for chips in series]
-        earlier = np.stack([vectors for vectors, _ in embedded[:-1]])
-        weights = np.stack([valid for _, valid in embedded[:-1]]).astype(np.float32)
-        mean = (earlier * weights[..., None]).sum(axis=0) / np.maximum(weights.sum(axis=0), 1)[:, None]
-        last, valid = embedded[-1]
-        shows = np.array([kind not in EVENTS or EVENTS[kind] in names for names in series[-1].labels], np.bool_)
-        found.append((last - mean)[valid & (weights.sum(axis=0) > 0) & shows])
-    return np.concatenate(found)

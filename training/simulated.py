@@ -1,6 +1,6 @@
 """In: how many chips. Out: a section on places that never were, of seeds and biomes that nothing was trained on.
 
-Stops at the section: events and look-alikes are in `crises`.
+Stops at the section: events and look-alikes are in `crises`, series in `appearance`.
 """
 
 from collections.abc import Iterator
@@ -11,8 +11,9 @@ from encoders.interface import Encoder
 from schemas.errors import UsageError
 from simulation.biomes import BIOMES, HELD_OUT_BIOMES
 from simulation.chips import Chips, Sensor, make_chips
+from training.appearance import appearance
 from training.contact_sheets import Sheets
-from training.crises import Seen, appearance, lookalikes, pairs_in_order
+from training.crises import Seen, lookalikes, pairs_in_order
 from training.judged import Gallery, Judged, collect, graded
 from training.phrases import LABELS
 from training.retrieval import calibrated, hold_out, retrieval, words_of
@@ -126,5 +127,6 @@ def _crises(encoder: Encoder, sensor: Sensor, galleries: list[Gallery], count: i
         return Seen(vectors[mixed], {n: np.concatenate([g.indices[n] for g in galleries])[mixed] for n in names})
 
     alike, missing = lookalikes(encoder, sensor, places, events_of)
-    left_out += missing
-    return [pairs_in_order(encoder, sensor, places), alike, appearance(encoder, sensor, places)]
+    appeared, unseen = appearance(encoder, sensor, places)
+    left_out += [*missing, *unseen]
+    return [pairs_in_order(encoder, sensor, places), alike, appeared]

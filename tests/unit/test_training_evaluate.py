@@ -300,7 +300,7 @@ def fake_events(monkeypatch: pytest.MonkeyPatch) -> None:
 
     alike, ordered = ModuleType("simulation.lookalikes"), ModuleType("simulation.series")
     alike.__dict__.update(make_lookalikes=like, kinds_for=lambda label, _: ("soil",) if label == "Burned Area" else ())
-    ordered.__dict__.update(make_series=series, KINDS=("burn", "none", "harvest"))
+    ordered.__dict__.update(make_series=series, kinds_of=lambda _: ("burn", "none", "harvest"))
     monkeypatch.setitem(sys.modules, "simulation.lookalikes", alike)
     monkeypatch.setitem(sys.modules, "simulation.series", ordered)
 

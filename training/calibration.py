@@ -41,10 +41,23 @@ class Reliability:
     curve: Curve
 
 
-def halves(places: Sequence[str]) -> NDArray[np.bool_]:
-    """bool, (n,): whether a chip's place is of the half that is fitted on, by a hash of the place's name alone."""
-    side = {place: hashlib.sha256(place.encode()).digest()[0] % 2 == 0 for place in set(places)}
-    return np.array([side[place] for place in places], np.bool_)
+def halves(places: Sequence[str], positive: Positive) -> NDArray[np.bool_]:
+    """Which chips are fitted on: every other place of those with a positive, and of those without.
+
+    Both halves so get their share of a rare event's few places. The order is that of a hash of the places' names.
+
+    Args:
+        places: of the chips; a place is wholly in one half.
+        positive: of the chips.
+
+    Returns:
+        bool, (n,).
+    """
+    with_event = {place for place, there in zip(places, positive, strict=True) if there}
+    fitted: set[str] = set()
+    for group in (with_event, set(places) - with_event):
+        fitted.update(sorted(group, key=lambda place: hashlib.sha256(place.encode()).digest())[::2])
+    return np.array([place in fitted for place in places], np.bool_)
 
 
 def fit_platt(scores: Scores, positive: Positive, rounds: int = 60) -> tuple[float, float]:
@@ -108,6 +121,24 @@ def threshold_for(scores: Scores, positive: Positive, recall: float) -> float:
     return float(right[max(int(np.ceil(recall * len(right) - 1e-9)), 1) - 1])
 
 
+def _errors(chance: NDArray[np.float64], positive: Positive, places: Sequence[str]) -> dict[str, float]:
+    """Calibration error and Brier score with their intervals; the fit stays as it is."""
+    draws = draw_places(places)
+    again = np.empty((len(draws.counts), 2))
+    for number in range(len(again)):
+        rows = np.repeat(np.arange(len(chance)), draws.times(number))
+        again[number] = (
+            expected_error(reliability_curve(chance[rows], positive[rows])),
+            brier(chance[rows], positive[rows]),
+        )
+    figures: dict[str, float] = {}
+    values = expected_error(reliability_curve(chance, positive)), brier(chance, positive)
+    for column, (name, value) in enumerate(zip(("calibration error", "Brier"), values, strict=True)):
+        low, high = quantiles(again[:, column])
+        figures |= {name: value, f"{name} low": low, f"{name} high": high}
+    return figures
+
+
 def _alarms(
     name: str, scores: Scores, positive: Positive, threshold: float, places: Sequence[str] | None
 ) -> dict[str, float]:
@@ -136,21 +167,17 @@ def reliability(scores: Scores, positive: Positive, places: Sequence[str]) -> Re
         positive: of the chips.
         places: of the chips; a place is wholly in one half.
     """
-    fit = halves(places)
+    fit = halves(places, positive)
     counts = [int((half & kind).sum()) for half in (fit, ~fit) for kind in (positive, ~positive)]
     if not len(scores) or min(counts) < LEAST:
         return None
     scale, bias = fit_platt(scores[fit], positive[fit])
     chance = _sigmoid(scale * scores[~fit].astype(np.float64) + bias)
     curve = reliability_curve(chance, positive[~fit])
-    figures: dict[str, float] = {
-        "scale": scale,
-        "bias": bias,
-        "calibration error": expected_error(curve),
-        "Brier": brier(chance, positive[~fit]),
-        "Brier of the base rate": brier(np.full(len(chance), positive[fit].mean()), positive[~fit]),
-    }
     rest = [place for place, mine in zip(places, fit, strict=True) if not mine]
+    figures: dict[str, float] = {"scale": scale, "bias": bias}
+    figures |= _errors(chance, positive[~fit], rest)
+    figures["Brier of the base rate"] = brier(np.full(len(chance), positive[fit].mean()), positive[~fit])
     for recall in RECALLS:
         threshold = threshold_for(scores[fit], positive[fit], recall)
         figures[f"threshold @{recall}"] = threshold

@@ -4,7 +4,7 @@ Stops at sections: `report` draws them, `commands.evaluate` prints them, docs/ev
 Nothing here is ever trained on or tuned to.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +14,12 @@ from schemas.errors import UsageError
 from training.contact_sheets import Sheets
 from training.crisislandmark import Corpus, Sample, open_corpus
 from training.feed import place_at, read_feed
-from training.feed_measures import judged, measures
-from training.judged import Gallery, Judged, collect, has_value
+from training.feed_measures import judged, judged_windows, measures
+from training.judged import Gallery, Judged, collect, has_value, together
 from training.phrases import LABELS
 from training.retrieval import calibrated, retrieval
 from training.simulated import simulated
-from training.tables import Section
+from training.tables import Figures, Section
 
 SENSORS = ("s2", "s1")
 """In the order of tables."""
@@ -63,6 +63,11 @@ def evaluate(
     return sections
 
 
+def evaluate_feed(encoder: Encoder, folder: Path) -> dict[str, Figures]:
+    """The measures that the project is accepted by, of one encoder on one feed; errors as `evaluate`."""
+    return measures(encoder, list(read_feed(folder)))
+
+
 def on_feed(encoder: Encoder, folder: Path) -> Section:
     """Measure on real acquisitions with labels; see `training.feed` for the layout."""
     chips = list(read_feed(folder))
@@ -73,18 +78,28 @@ def on_feed(encoder: Encoder, folder: Path) -> Section:
         for chip in chips
         if chip.level == "window" and not has_value(chip.pixels, chip.sensor, chip.present)
     ]
+    galleries = []
     for sensor in _sensors(encoder):
         gallery = _measured(encoder, section, "items", sensor, judged(chips, sensor))
         if len(gallery):
             section.tables += retrieval(encoder, gallery, unknown_is_negative=True)
+        galleries.append(gallery)
+        windows = collect(encoder, "windows", sensor, judged_windows(chips, sensor))
+        section.tables += retrieval(encoder, windows, unknown_is_negative=False)
+        _calibrate(encoder, section, windows)
+    _both(encoder, section, galleries)
     return _finished(section, "the feed has no chip that this encoder can read")
 
 
 def on_corpus(encoder: Encoder, corpus: Corpus) -> Section:
     """Measure on the test split of a corpus; chips within 0.05° of each other are one place."""
     section = Section("corpus", "The test split of a corpus in CrisisLandMark's layout; each chip as it is, no flips.")
-    for sensor in _sensors(encoder):
-        _measured(encoder, section, "test split", sensor, _samples(corpus.chips(TEST, sensor)))
+    sensors = _sensors(encoder)
+    _both(
+        encoder,
+        section,
+        [_measured(encoder, section, "test split", each, _samples(corpus.chips(TEST, each))) for each in sensors],
+    )
     section.left_out += corpus.problems
     return _finished(section, f"{corpus.folder}: not one usable chip of the test split")
 
@@ -100,10 +115,23 @@ def _measured(encoder: Encoder, section: Section, name: str, sensor: str, chips:
     section.left_out += gallery.left_out
     section.sheets += sheets.sheets()
     if len(gallery):
-        table, curves = calibrated(encoder, gallery)
-        section.tables += [*retrieval(encoder, gallery, unknown_is_negative=False), table]
-        section.curves |= curves
+        section.tables += retrieval(encoder, gallery, unknown_is_negative=False)
+        _calibrate(encoder, section, gallery)
     return gallery
+
+
+def _calibrate(encoder: Encoder, section: Section, gallery: Gallery) -> None:
+    if len(gallery):
+        table, curves = calibrated(encoder, gallery)
+        section.tables.append(table)
+        section.curves |= curves
+
+
+def _both(encoder: Encoder, section: Section, galleries: Sequence[Gallery]) -> None:
+    """Retrieval from the chips of both sensors at once, where there are two."""
+    filled = [gallery for gallery in galleries if len(gallery)]
+    if len(filled) > 1:
+        section.tables += retrieval(encoder, together(filled), unknown_is_negative=False)
 
 
 def _samples(samples: Iterable[Sample]) -> Iterator[Judged]:

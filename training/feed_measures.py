@@ -177,13 +177,29 @@ def judged(chips: Iterable[LabelledChip], sensor: str) -> list[Judged]:
 
     The table's word counts: a label that it does not name gets no gain, and one that it names at least 1.
     """
+    return [_judged(chip, chip.item) for chip in chips if chip.sensor == sensor and chip.level == "item"]
+
+
+def judged_windows(chips: Iterable[LabelledChip], sensor: str) -> list[Judged]:
+    """Windows in and beside fires and floods, with whole items from elsewhere, of one sensor.
+
+    Only crises are known of them. Windows that are partly burnt or flooded are left out, and so are the items that
+    windows are cut from.
+    """
     found = []
     for chip in chips:
-        if chip.sensor != sensor or chip.level != "item":
+        if chip.sensor != sensor or chip.state == "ambiguous":
             continue
-        named = np.array([name in chip.labels for name in LABELS], np.float32)
-        shares = np.array([(chip.fractions or {}).get(name, 0.0) for name in LABELS], np.float32)
-        known = np.array([is_known(chip, name) for name in LABELS], np.bool_)
-        gains = named * np.maximum(graded(shares), 1)
-        found.append(Judged(chip.item, sensor, chip.pixels, chip.present, gains, known, place_of(chip)))
+        if chip.level == "window" or chip.source not in (FIRES, FLOODS):
+            judged_chip = _judged(chip, f"{chip.item} {chip.offset}" if chip.level == "window" else chip.item)
+            crises = np.array([name not in LAND_COVER for name in LABELS], np.bool_)
+            found.append(replace(judged_chip, known=judged_chip.known & crises))
     return found
+
+
+def _judged(chip: LabelledChip, name: str) -> Judged:
+    named = np.array([label in chip.labels for label in LABELS], np.float32)
+    shares = np.array([(chip.fractions or {}).get(label, 0.0) for label in LABELS], np.float32)
+    known = np.array([is_known(chip, label) for label in LABELS], np.bool_)
+    gains = named * np.maximum(graded(shares), 1)
+    return Judged(name, chip.sensor, chip.pixels, chip.present, gains, known, place_of(chip))

@@ -3,7 +3,7 @@
 Stops at vectors: measures are in `retrieval`, `calibration` and `crises`; pictures of the best are kept on the way.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -88,6 +88,22 @@ class Gallery:
 
     def __len__(self) -> int:
         return len(self.places)
+
+
+def together(galleries: Sequence[Gallery]) -> Gallery:
+    """Chips of several sensors as one collection, which one query has to rank: as in the tables of CLOSP's authors.
+
+    Indices are left behind: those of two sensors cannot be compared.
+    """
+    return Gallery(
+        name=galleries[0].name,
+        sensor="+".join(gallery.sensor for gallery in galleries),
+        vectors=np.concatenate([gallery.vectors for gallery in galleries]),
+        gains=np.concatenate([gallery.gains for gallery in galleries]),
+        known=np.concatenate([gallery.known for gallery in galleries]),
+        places=[place for gallery in galleries for place in gallery.places],
+        indices={},
+    )
 
 
 Watcher = Callable[[list[Judged], Vectors], None]

@@ -14,7 +14,7 @@ from simulation.chips import Chips, Sensor, make_chips
 from training.appearance import appearance
 from training.contact_sheets import Sheets
 from training.crises import Seen, lookalikes, pairs_in_order
-from training.judged import Gallery, Judged, collect, graded
+from training.judged import Gallery, Judged, collect, graded, together
 from training.phrases import LABELS
 from training.retrieval import calibrated, hold_out, retrieval, words_of
 from training.tables import Section, Table
@@ -49,11 +49,13 @@ def simulated(encoder: Encoder, count: int) -> Section:
         raise UsageError(f"--simulated {count}: say how many chips a sensor, for example 1000")
     section = Section("simulated", f"{count} simulated chips a sensor and set; no seed of them was trained on.")
     queries = encoder.texts([words_of([name]) for name in LABELS])
+    by_set: dict[str, list[Gallery]] = {name: [] for name in SETS}
     for sensor in _sensors(encoder):
         galleries = []
         for name, biomes in zip(SETS, (tuple(b.name for b in BIOMES), HELD_OUT_BIOMES), strict=True):
             gallery, sheets = _gallery(encoder, sensor, name, biomes, count)
             galleries.append(gallery)
+            by_set[name].append(gallery)
             section.left_out += gallery.left_out
             section.tables += [hold_out(gallery, queries), *retrieval(encoder, gallery, unknown_is_negative=False)]
             if name == SETS[1]:
@@ -63,6 +65,9 @@ def simulated(encoder: Encoder, count: int) -> Section:
                 section.curves |= curves
         section.tables += _crises(encoder, sensor, galleries, count, section.left_out)
         section.measures[f"simulated mAP {sensor.upper()}"] = _summary(section.tables, sensor)
+    for both in by_set.values():
+        if len(both) > 1:
+            section.tables += retrieval(encoder, together(both), unknown_is_negative=False)
     section.tables = [table for table in section.tables if table.rows]
     return section
 

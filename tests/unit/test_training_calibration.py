@@ -54,15 +54,34 @@ def test_threshold_reaches_the_recall_and_no_more() -> None:
 
 def test_a_place_is_wholly_in_one_half() -> None:
     places = [f"p{i % 40}" for i in range(400)]
-    fit = halves(places)
+    fit = halves(places, np.arange(400) % 10 == 0)
     assert all(len({bool(f) for f, q in zip(fit, places, strict=True) if q == p}) == 1 for p in places[:40])
-    assert 0.2 < fit.mean() < 0.8
+    assert fit.mean() == 0.5
+
+
+def test_both_halves_get_places_of_a_rare_event() -> None:
+    places = [f"p{i}" for i in range(60)]
+    for rare in range(50):
+        positive = np.isin(np.arange(60), (rare, rare + 3, rare + 5, rare + 9))
+        fit = halves(places, positive)
+        assert positive[fit].sum() == positive[~fit].sum() == 2
+
+
+def test_an_error_has_an_interval_over_places() -> None:
+    random = np.random.default_rng(1)
+    scores = random.uniform(-0.5, 0.5, 400).astype(np.float32)
+    positive = random.random(400) < 1 / (1 + np.exp(-8 * scores))
+    apart = reliability(scores, positive, [str(i) for i in range(400)])
+    assert apart is not None
+    for name in ("Brier", "calibration error"):
+        assert apart.figures[f"{name} low"] < apart.figures[f"{name} high"]
+    assert apart.figures["Brier low"] < apart.figures["Brier"] < apart.figures["Brier high"]
 
 
 def test_what_is_chosen_on_one_half_is_measured_on_the_other() -> None:
     places = [f"p{i}" for i in range(200)]
-    fit = halves(places)
     positive = np.arange(200) % 2 == 0
+    fit = halves(places, positive)
     scores = np.where(positive, 0.6, 0.2).astype(np.float32)
     scores[~fit & ~positive] = 0.9  # the other half would raise an alarm over every negative
     found = reliability(scores, positive, places)

@@ -23,8 +23,10 @@ import tocsin
 from schemas.errors import NotFound, SettingsError, UnreadableAsset, UsageError
 from simulation.chips import Chips, make_chips
 from training import report, simulated
-from training.evaluate import evaluate
-from training.judged import has_value
+from training.evaluate import evaluate, evaluate_feed
+from training.feed import LabelledChip
+from training.feed_measures import FIRES, judged_windows
+from training.judged import Gallery, has_value, together
 from training.phrases import LABELS
 
 SIDE = 40
@@ -122,6 +124,46 @@ def test_what_is_told_apart_is_found(feed: Feed) -> None:
     first = next(sheet for sheet in section.sheets if sheet.query == "burned area")
     assert [tile.verdict for tile in first.tiles] == ["right"] * 8 + ["wrong"] * 4
     assert first.tiles[0].score > first.tiles[8].score
+
+
+def test_one_query_ranks_both_sensors() -> None:
+    optical = Gallery("items", "s2", *parts([0.9, 0.1]), places=["a", "b"], indices={"-NBR": np.zeros(2, np.float32)})
+    radar = Gallery("items", "s1", *parts([0.5]), places=["a"], indices={})
+    both = together([optical, radar])
+    assert (both.sensor, both.places, both.indices) == ("s2+s1", ["a", "b", "a"], {})
+    np.testing.assert_array_equal(both.vectors[:, 0], np.array([0.9, 0.1, 0.5], np.float32))
+    assert both.gains.shape == both.known.shape == (3, 12)
+
+
+def parts(scores: list[float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    vectors = np.zeros((len(scores), 384), np.float32)
+    vectors[:, 0] = scores
+    return vectors, np.zeros((len(scores), 12), np.float32), np.ones((len(scores), 12), np.bool_)
+
+
+def test_windows_are_judged_on_crises_alone() -> None:
+    pixels, nothing = np.full((13, 40, 40), 0.1, np.float32), frozenset[str]()
+    there, gone = frozenset({"Burned Area"}), frozenset({"Burned Area", "Flooded Area"})
+    chips = [
+        LabelledChip("F_PRE", "window", FIRES, "s2", pixels, ("B02",), there, nothing, "positive", (0, 0)),
+        LabelledChip("F_PRE", "window", FIRES, "s2", pixels, ("B02",), nothing, nothing, "ambiguous", (120, 0)),
+        LabelledChip("F_PRE", "item", FIRES, "s2", pixels, ("B02",), there, nothing, "positive", (0, 0)),
+        LabelledChip("LAKE", "item", "made", "s2", pixels, ("B02",), frozenset({"Water"}), gone, "", (0, 0)),
+        LabelledChip("LAKE_S1", "item", "made", "s1", pixels[:2], ("VV",), frozenset({"Water"}), gone, "", (0, 0)),
+    ]
+    fire, lake = judged_windows(chips, "s2")
+    assert (fire.name, fire.place, lake.name) == ("F_PRE (0, 0)", "F_PRE", "LAKE")
+    assert [LABELS[i] for i in np.flatnonzero(fire.known)] == ["Burned Area"]
+    assert [LABELS[i] for i in np.flatnonzero(lake.known)] == ["Flooded Area", "Burned Area"]
+    assert (fire.gains[LABELS.index("Burned Area")], lake.gains[LABELS.index("Burned Area")]) == (1, 0)
+
+
+def test_measures_alone_are_those_of_the_whole_evaluation(feed: Feed) -> None:
+    folder = feed()
+    (section,) = evaluate(Reddish(), feed=folder)
+    found = evaluate_feed(Reddish(), folder)
+    assert found == section.measures
+    assert found["nDCG@10 S2, known"]["Burned Area"] == 1
 
 
 def test_chips_without_a_value_are_named_and_left_out(feed: Feed) -> None:

@@ -123,10 +123,7 @@ def _figures(scores: Scores, gains: Gains, draws: Draws) -> tuple[Figures, NDArr
 
 def _mean(rows: list[Figures], again: list[NDArray[np.float64]]) -> Figures:
     """Means over queries: the same places were drawn for all of them, so means of draws are draws of the mean."""
-    stacked = np.stack(again)
-    finite = np.isfinite(stacked)
-    means = np.where(finite, stacked, 0).sum(axis=0) / np.maximum(finite.sum(axis=0), 1)
-    means[~finite.any(axis=0)] = np.nan
+    means = _mean_of_draws(np.stack(again))
     figures: Figures = {"queries": len(rows)}
     for column, name in enumerate(MEASURES):
         low, high = quantiles(means[:, column])
@@ -164,6 +161,7 @@ def hold_out(gallery: Gallery, queries: Vectors) -> Table:
     """
     draws = draw_places(gallery.places)
     rows: dict[str, Figures] = {}
+    again: dict[str, list[NDArray[np.float64]]] = {"AP": [], "AP strict": []}
     for column, (name, query) in enumerate(zip(LABELS, queries, strict=True)):
         share = gallery.fractions[:, column]
         settled = ~gallery.ambiguous[:, column]
@@ -171,31 +169,51 @@ def hold_out(gallery: Gallery, queries: Vectors) -> Table:
         chosen = {"AP": np.flatnonzero(settled & (there | gone)), "AP strict": np.flatnonzero(settled)}
         scores = {name: gallery.vectors @ query}
         scores |= {f"{name}: {n}": gallery.indices[n] for n in INDICES.get((name, gallery.sensor), {})}
-        found = {key: _held_out(values, there, chosen, draws) for key, values in scores.items()}
-        rows |= {key: row for key, row in found.items() if row}
+        for key, values in scores.items():
+            row, redraws = _held_out(values, there, chosen, draws)
+            rows |= {key: row} if row else {}
+            for measure in redraws if key == name else ():
+                again[measure].append(redraws[measure])
     if rows:
-        means = {m: [rows[n][m] for n in LABELS if m in rows.get(n, {})] for m in ("AP", "AP strict")}
-        rows["mean"] = {"labels": sum(name in rows for name in LABELS)} | {
-            m: float(np.mean(v)) for m, v in means.items() if v
-        }
+        rows["mean"] = {"labels": sum(name in rows for name in LABELS)} | _held_out_means(rows, again)
     note = f"Positive from the label's share of the chip on; negative up to {CLEARLY_ABSENT} (strict: below the share)."
     return Table(f"hold-out, {gallery.name}, {gallery.sensor.upper()}", note, rows)
 
 
+def _held_out_means(rows: Mapping[str, Figures], again: Mapping[str, list[NDArray[np.float64]]]) -> Figures:
+    """Means over labels: the same places were drawn for all of them."""
+    figures: Figures = {}
+    for measure, redraws in again.items():
+        values = [rows[name][measure] for name in LABELS if measure in rows.get(name, {})]
+        if values:
+            low, high = quantiles(_mean_of_draws(np.stack(redraws)))
+            figures |= {measure: float(np.mean(values)), f"{measure} low": low, f"{measure} high": high}
+    return figures
+
+
+def _mean_of_draws(stacked: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean over the first axis of what is finite; NaN where nothing is."""
+    finite = np.isfinite(stacked)
+    means: NDArray[np.float64] = np.where(finite, stacked, 0).sum(axis=0) / np.maximum(finite.sum(axis=0), 1)
+    means[~finite.any(axis=0)] = np.nan
+    return means
+
+
 def _held_out(
     scores: Scores, there: NDArray[np.bool_], chosen: Mapping[str, NDArray[np.intp]], draws: Draws
-) -> Figures:
-    """Average precision over some of the chips, by the name of the choice."""
+) -> tuple[Figures, dict[str, NDArray[np.float64]]]:
+    """Average precision over some of the chips, by the name of the choice, and that of each draw."""
     row: Figures = {}
+    redraws: dict[str, NDArray[np.float64]] = {}
     for measure, rows in chosen.items():
         positive = there[rows]
         if not LEAST_POSITIVES <= positive.sum() < len(positive):
             continue
-        again = redrawn(scores[rows], positive.astype(np.float32), draws.of(rows), [MEASURES["AP"]])
-        low, high = quantiles(again[:, 0])
+        redraws[measure] = redrawn(scores[rows], positive.astype(np.float32), draws.of(rows), [MEASURES["AP"]])[:, 0]
+        low, high = quantiles(redraws[measure])
         row |= {measure: average_precision(scores[rows], positive), f"{measure} low": low, f"{measure} high": high}
         row |= {f"right ({measure})": int(positive.sum()), f"of ({measure})": len(positive)}
-    return row
+    return row, redraws
 
 
 def calibrated(encoder: Encoder, gallery: Gallery) -> tuple[Table, dict[str, Curve]]:

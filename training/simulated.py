@@ -83,7 +83,9 @@ def _summary(tables: list[Table], sensor: Sensor) -> dict[str, float]:
     figures: dict[str, float] = {}
     for name in SETS:
         mean = rows[f"hold-out, {name}, {sensor.upper()}"].get("mean", {})
-        figures |= {f"{name}{strict}": mean[f"AP{strict}"] for strict in ("", " strict") if f"AP{strict}" in mean}
+        for strict in ("", " strict"):
+            ends = [end for end in ("", " low", " high") if f"AP{strict}{end}" in mean]
+            figures |= {f"{name}{strict}{end}": mean[f"AP{strict}{end}"] for end in ends}
     return figures
 
 

@@ -354,6 +354,8 @@ def test_simulated_places_fill_every_table(monkeypatch: pytest.MonkeyPatch) -> N
     titles = {table.title: table.rows for table in section.tables}
     hold_out = titles["hold-out, held-out biomes, S2"]
     assert 0 < hold_out["mean"]["AP strict"] <= 1
+    assert hold_out["mean"]["AP low"] < hold_out["mean"]["AP"] < hold_out["mean"]["AP high"]
+    assert section.measures["simulated mAP S2"]["held-out biomes low"] == hold_out["mean"]["AP low"]
     assert hold_out["Trees"]["of (AP)"] <= hold_out["Trees"]["of (AP strict)"] <= 30
     series = titles["appearance, simulated, S2"]
     assert series["Burned Area"]["AP"] == series["Burned Area / harvest"]["AP"] == 1

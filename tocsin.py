@@ -12,7 +12,20 @@ from typing import Annotated
 
 import typer
 
-from commands import alerts, corpus, deadletters, demo, encoders, health, queries, receivers, search, services, sources
+from commands import (
+    alerts,
+    corpus,
+    deadletters,
+    demo,
+    encoders,
+    evaluate,
+    health,
+    queries,
+    receivers,
+    search,
+    services,
+    sources,
+)
 from schemas.errors import SettingsError, TocsinError, UsageError
 
 app = typer.Typer(
@@ -51,6 +64,7 @@ search.register(app)
 alerts.register(app)
 health.register(app)
 encoders.register(app)
+evaluate.register(app)
 deadletters.register(app)
 corpus.register(app)
 

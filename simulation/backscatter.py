@@ -61,7 +61,7 @@ def illuminate(
     corner_reflectors(image, place, event, beam)
     burn_visible = char(image, place, now, event, beam)
     snow_hidden = lay_snow(image, place, now, beam)
-    flood_visible = inundate(image, place, event, beam)
+    flood_visible = inundate(image, place, now, event, beam)
     image += terrain_db(place, beam)
     power = blur3(np.exp(image * DECIBEL), 0.2)
     pixels = receive(power, beam, shadow(place, beam), pool=pool, rng=rng)

@@ -13,7 +13,8 @@ from simulation.fields import FloatArray
 from simulation.labels import Cover
 from simulation.layout import Place
 from simulation.radar_beam import DECIBEL, MIDDLE_DEG, Beam
-from simulation.spectra import Conditions
+from simulation.radar_scatterers import hedges
+from simulation.spectra import Conditions, crop_stage
 
 VISIBLE_DB: Final = 3.0
 """Fall of backscatter from which change is told from speckle. Source: Clement et al. 2018, Journal of Flood Risk
@@ -36,6 +37,9 @@ CALM_DB: Final = (-20.8, -27.8)
 FETCH: Final = 0.6
 """Share of the wind that roughens shallow flood water among hedges and houses: waves need fetch. Representative of the
 fetch laws in Holthuijsen 2007, Waves in Oceanic and Coastal Waters, chapter 8."""
+
+SINGLE_GRAIN: Final = 2.2
+"""Value of the fine field from which a pixel holds something that stands above the water: one pixel in seventy."""
 
 
 def char(image: FloatArray, place: Place, now: Conditions, event: Disturbance, beam: Beam) -> FloatArray:
@@ -65,11 +69,11 @@ def char(image: FloatArray, place: Place, now: Conditions, event: Disturbance, b
     return visible
 
 
-def inundate(image: FloatArray, place: Place, event: Disturbance, beam: Beam) -> FloatArray:
+def inundate(image: FloatArray, place: Place, now: Conditions, event: Disturbance, beam: Beam) -> FloatArray:
     """Floods the place; changes the image in place.
 
-    Open water counts by its share of the power. Trunks and walls standing in water send back a double bounce, and so
-    do hedges, dykes and farmsteads that rise above it along the parcels: unlike a lake, flooded land keeps its pattern.
+    Open water counts by its share of the power. Trunks, tall crops and walls standing in water send back a double
+    bounce, and so do hedges, dykes and farmsteads that rise above it: unlike a lake, flooded land keeps its pattern.
     Source: Martinis and Rieke 2015, Remote Sensing 7, 3732; Mason et al. 2014, IEEE TGRS 52, 3041 (walls in water).
 
     Returns:
@@ -80,12 +84,15 @@ def inundate(image: FloatArray, place: Place, event: Disturbance, beam: Beam) ->
     before = image.mean(axis=0)
     woody = place.is_cover(Cover.TREES).astype(np.float32)
     walls = place.is_cover(Cover.BUILT).astype(np.float32)
-    rising = _rising(place)
+    rising, tall = _rising(place), _standing_crop(place, now)
     reach = np.minimum(event.water * 2, 1)
-    bounce = reach * (np.float32(3.4) * woody + np.float32(2.0) * walls + np.float32(3.0) * rising)
+    bounce = reach * (
+        np.float32(3.4) * woody + np.float32(2.0) * walls + np.float32(2.0) * rising + np.float32(5.0) * tall
+    )
     calm = np.array(CALM_DB, np.float32) - np.float32(0.35 * (beam.incidence_deg - MIDDLE_DEG))
     open_db = calm + np.float32(FETCH * event.wind) * np.array([7.5, 2.6], np.float32)
-    share = np.where((woody + walls) > 0, event.water * np.float32(0.15), event.water * (1 - np.float32(0.6) * rising))
+    share = np.where((woody + walls) > 0, event.water * np.float32(0.15), event.water * (1 - np.float32(0.5) * rising))
+    share = share * (1 - np.float32(0.8) * tall)
     for band, gain in enumerate((1.0, 0.45)):
         dry = np.exp((image[band] + np.float32(gain) * bounce) * DECIBEL) * (1 - share)
         wet = np.exp((open_db[band] + np.float32(0.3) * place.patches) * DECIBEL) * share
@@ -95,17 +102,19 @@ def inundate(image: FloatArray, place: Place, event: Disturbance, beam: Beam) ->
 
 
 def _rising(place: Place) -> FloatArray:
-    """What stands above flood water on open ground: hedges and banks between parcels with gaps, single trees, barns.
+    """What stands above flood water on open ground: hedges and banks between parcels, single trees, barns.
 
     Returns:
         float32, (rows, columns), 0 open to 1 standing out; 0 on permanent water, in woods and in towns.
     """
-    regions = place.regions
-    edge = np.zeros(place.shape, bool)
-    edge[:, 1:] = regions[:, 1:] != regions[:, :-1]
-    edge[1:] |= regions[1:] != regions[:-1]
-    hedge = edge & (place.patches > -0.2) & (place.grain > -0.7)
-    single = place.grain > 1.9
     ground = place.is_cover(Cover.GRASS, Cover.CROPS, Cover.SHRUB, Cover.BARE)
-    rising: FloatArray = ((hedge | single) & ground).astype(np.float32)
+    rising: FloatArray = (hedges(place) | ((place.grain > SINGLE_GRAIN) & ground)).astype(np.float32)
     return rising
+
+
+def _standing_crop(place: Place, now: Conditions) -> FloatArray:
+    """Parcels whose crop is taller than the water: float32, (rows, columns), 0 or 1."""
+    leaf, straw = crop_stage(place.traits, now)
+    tall = (place.cover == Cover.CROPS) & (leaf + straw > 0.5) & (place.traits[:, 8] > 0.82)
+    standing: FloatArray = tall.astype(np.float32)[place.regions]
+    return standing

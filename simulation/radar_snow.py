@@ -24,6 +24,10 @@ WET_SNOW_ANGLE_DB: Final = 0.22
 SNOW_VISIBLE_DB: Final = 2.0
 """Fall against snow-free or dry ground from which snow counts as seen. Source: threshold of Nagler et al. 2016."""
 
+CONTINENTAL_LATITUDE: Final = 55.0
+"""Degrees beyond which snow stays dry most of the winter; nearer the equator half of it is wet at any time. Source:
+snow classes of Sturm et al. 1995, Journal of Climate 8, 1261 (taiga against maritime and ephemeral snow)."""
+
 
 def melt(place: Place, now: Conditions, *, permanent: bool) -> FloatArray:
     """How opaque wet snow would be on each pixel: lower ground melts first, a few percent of water suffice.
@@ -36,7 +40,8 @@ def melt(place: Place, now: Conditions, *, permanent: bool) -> FloatArray:
     Returns:
         float32, (rows, columns), 0 dry and transparent to 1 wet and opaque.
     """
-    warmth = 3.0 * now.summer - 0.5 if permanent else 2.4 * now.summer + 2.2 * (now.wetness - 0.5)
+    dry_below = 0.5 if now.biome.latitude > CONTINENTAL_LATITUDE else 0.36
+    warmth = 3.0 * now.summer - 0.5 if permanent else 2.4 * now.summer + 2.2 * (now.wetness - dry_below)
     span = float(np.ptp(place.elevation_m))
     height = (place.elevation_m - place.elevation_m.mean()) / np.float32(span + 40.0)
     wet = np.clip(np.float32(warmth) - np.float32(0.5) * height, 0, 1)

@@ -25,7 +25,7 @@ MEAN_DB: Final = {
     Cover.SHRUB: (-10.2, -16.4),
     Cover.BUILT: (-6.5, -14.0),
     Cover.BARE: (-13.4, -23.2),
-    Cover.SNOW: (-9.0, -14.5),
+    Cover.SNOW: (-6.2, -11.6),
 }
 """Mean gamma naught in VV and VH at 38 degrees, decibel. Sources: Ulaby and Dobson 1989, Handbook of Radar Scattering
 Statistics (C band, VV, HV by surface class); Rueetschi et al. 2018, Remote Sensing 10, 55 (forest gamma naught -8/-14);
@@ -33,7 +33,9 @@ Veloso et al. 2017, Remote Sensing of Environment 199, 415 (crops -8 to -14 VV, 
 International Journal of Remote Sensing 37, 2990 (water -15 to -24 VV); Tsyganskaya et al. 2018, Remote Sensing 10,
 1286 (flooded vegetation: VV raised by double bounce, VH little); Koppel et al. 2017, International Journal of Remote
 Sensing 38, 6402 (built-up); Oh et al. 1992, IEEE TGRS 30, 370 (bare soil: cross-polarised 9 to 12 dB below VV).
-Shrub lies between forest and grass; levels are representative of these sources, not copied from one table."""
+Permanent snow is refrozen firn, bright by volume scattering while cold (Rott and
+Maetzler 1987, Annals of Glaciology 9, 177; Partington 1998, Journal of Glaciology 44, 42). Shrub lies between forest
+and grass; levels are representative of these sources, not copied from one table."""
 
 SPREAD_DB: Final = per_cover(
     {
@@ -52,11 +54,11 @@ SPREAD_DB: Final = per_cover(
 angle, soil and moisture, which are modelled apart, are taken out."""
 
 TEXTURE_DB: Final = np.array(
-    [(0.12, 0.25), (0.7, 0.7), (0.25, 0.5), (1.0, 0.9), (0.2, 0.3), (1.5, 0.8), (2.0, 1.4), (0.25, 0.45), (0.15, 0.4)],
+    [(0.12, 0.25), (0.7, 0.7), (0.45, 0.7), (1.0, 0.9), (0.4, 0.6), (1.2, 0.9), (2.0, 1.4), (0.25, 0.45), (0.15, 0.4)],
     np.float32,
 )
 """Texture inside a stand in the order of `Cover`: decibel of the fine and of the coarse field. With the gamma speckle
-it makes intensity close to K-distributed: order parameters of about 1 in towns, 4 in scrub, 8 in forest, more than 20
+it makes intensity close to K-distributed: order parameters of about 1 in towns, 6 in scrub, 8 in forest, more than 20
 on fields and water. Source: representative of Oliver and Quegan 2004, Understanding Synthetic Aperture Radar Images,
 chapter 5, and Frery et al. 1997, IEEE TGRS 35, 648 (towns)."""
 
@@ -107,7 +109,7 @@ def stands_db(place: Place, now: Conditions, beam: Beam) -> FloatArray:
     table += (beam.wind * np.float32(7.5) * (cover == Cover.WATER))[:, None] * np.array([1.0, 0.35], np.float32)
     paved = (cover == Cover.BUILT) & (traits[:, 1] == 0)
     table[paved] = np.array([-15.0, -22.5], np.float32)
-    firn = 5.0 * (traits[:, 0] - 0.5) - np.where(traits[:, 1] > 0.8, 4.5, 0)
+    firn = 3.5 * (traits[:, 0] - 0.5) - np.where(traits[:, 1] > 0.8, 6.0, 0)  # bare ice where optics shows it
     table += (firn * (cover == Cover.SNOW))[:, None] * np.array([1.0, 1.15], np.float32)
     leafless = (cover == Cover.TREES) * (1 - now.summer) * now.biome.snow
     table -= leafless[:, None] * np.array([1.2, 1.5], np.float32)

@@ -174,6 +174,6 @@ def _ground(place: Place, now: Conditions) -> FloatArray:
     frost = np.clip((0.15 - now.summer) / 0.12, 0, 1) * now.biome.snow * open_ground * covered
     sand, stony = _sandy(place, now), _stony(place, now)
     copolar = 4.5 * wet - FROZEN_DB * frost + 3.6 * stony - (1.5 + 4.5 * traits[:, 6]) * sand
-    crosspolar = 3.0 * wet - FROZEN_DB * frost + 4.6 * stony - (2.0 + 4.0 * traits[:, 6]) * sand
+    crosspolar = 3.0 * wet - FROZEN_DB * frost + 3.4 * stony - (2.0 + 4.0 * traits[:, 6]) * sand
     both: FloatArray = np.stack([copolar, crosspolar], axis=1).astype(np.float32)
     return both

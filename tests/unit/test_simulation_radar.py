@@ -44,7 +44,8 @@ def _look(place: Place, now: Conditions, event: Disturbance = NOTHING, beam: Bea
 
 
 def _decibel(view: RadarView) -> np.ndarray:
-    return 10 * np.log10(view.pixels.mean(axis=(1, 2)))
+    mean: np.ndarray = 10 * np.log10(view.pixels.mean(axis=(1, 2)))
+    return mean
 
 
 def test_dry_snow_is_transparent_and_hidden() -> None:

@@ -58,15 +58,25 @@ def char(image: FloatArray, place: Place, now: Conditions, event: Disturbance, b
     loss = np.zeros((2, len(Cover)), np.float32)
     loss[:, Cover.TREES], loss[:, Cover.SHRUB] = WOOD_LOSS_DB, SCRUB_LOSS_DB
     loss[:, Cover.GRASS] = loss[:, Cover.CROPS] = GRASS_LOSS_DB
+    lost = (loss[:, place.cover] * _canopy(place))[:, place.regions]
     woody = place.is_cover(Cover.TREES, Cover.SHRUB).astype(np.float32)
     burnt = event.severity * healed
-    image[0] += burnt * (wet * woody - loss[0][place.cover][place.regions])
-    fall = burnt * (steep * loss[1][place.cover][place.regions] - np.float32(0.5) * wet * woody)
+    image[0] += burnt * (wet * woody - lost[0])
+    fall = burnt * (steep * lost[1] - np.float32(0.5) * wet * woody)
     image[1] -= fall
     snags = np.float32(0.8) * burnt * woody * place.grain  # trunks left standing singly
     image += snags
     visible: FloatArray = (fall >= BURN_VISIBLE_DB).astype(np.float32)
     return visible
+
+
+def _canopy(place: Place) -> FloatArray:
+    """Share of full canopy that each region has to lose: float32, (regions,); open scrub has less than closed scrub."""
+    scrub = np.clip(0.45 + 0.75 * place.traits[:, 1], 0, 1)
+    if place.biome.name in ("desert", "steppe"):
+        scrub = scrub * 0.7
+    canopy: FloatArray = np.where(place.cover == Cover.SHRUB, scrub, 1).astype(np.float32)
+    return canopy
 
 
 def inundate(image: FloatArray, place: Place, now: Conditions, event: Disturbance, beam: Beam) -> FloatArray:

@@ -15,7 +15,7 @@ from simulation.radar_beam import Beam
 SPACING_M: Final = 10.0
 """Ground distance between pixels, metres."""
 
-FOLDED_DB: Final = 3.5
+FOLDED_DB: Final = 2.5
 """Gain where the ground lies in layover: two or three places share one range. Representative of Small 2011."""
 
 
@@ -31,7 +31,7 @@ def terrain_db(place: Place, beam: Beam) -> FloatArray:
     incidence = np.float32(np.radians(beam.incidence_deg))
     local = np.clip(incidence - np.arctan(facing), 0.08, 1.55).astype(np.float32)
     effect = np.float32(10 / np.log(10)) * np.log(np.tan(incidence) / np.tan(local))
-    residual: FloatArray = np.clip(np.float32(beam.terrain) * effect, -8, 8)
+    residual: FloatArray = np.clip(np.float32(beam.terrain) * effect, -8, 5)
     if float(facing.max()) > np.tan(incidence):
         folded = blur3(_layover(place, beam).astype(np.float32), 0.25)
         residual += np.float32(FOLDED_DB * (0.4 + 0.6 * beam.terrain)) * folded

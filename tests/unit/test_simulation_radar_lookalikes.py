@@ -105,6 +105,19 @@ def test_the_other_pass_throws_its_shadow_to_the_other_side() -> None:
     assert dark is not None and dark[:, 15:50].all() and not dark[:, 65:].any()
 
 
+def test_the_step_at_a_shore_is_no_cliff() -> None:
+    height = np.full(SHAPE, 40, np.float32)
+    height[:, :60] = 0
+    beam = Beam(look_azimuth_deg=270.0, terrain=1.0)
+    shore, cliff = (_place(cover, Cover.GRASS, elevation=height, number=2) for cover in (Cover.WATER, Cover.BARE))
+    assert np.abs(terrain_db(cliff, beam)).max() > 6
+    assert shadow(cliff, beam) is not None
+    effect = terrain_db(shore, beam)
+    assert np.abs(effect[:, :50]).max() < 0.5
+    assert np.abs(effect).max() < 4
+    assert shadow(shore, beam) is None
+
+
 def test_a_full_correction_leaves_no_slope() -> None:
     effect = terrain_db(_place(Cover.GRASS, elevation=_ridge(0.3)), Beam(look_azimuth_deg=90.0, terrain=0.0))
     assert np.abs(effect).max() < 1e-4

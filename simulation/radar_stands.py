@@ -17,7 +17,7 @@ from simulation.radar_beam import MIDDLE_DEG, Beam
 from simulation.spectra import Conditions, choose_material, crop_stage, greenness
 
 MEAN_DB: Final = {
-    Cover.WATER: (-20.5, -27.5),
+    Cover.WATER: (-22.5, -29.5),  # without wind, which is added
     Cover.TREES: (-8.2, -14.0),
     Cover.GRASS: (-12.2, -18.8),
     Cover.FLOODED_VEGETATION: (-7.2, -16.4),
@@ -109,7 +109,7 @@ def stands_db(place: Place, now: Conditions, beam: Beam) -> FloatArray:
     table = table + 0.75 * own[:, :1] + 0.5 * own
     table -= (ANGLE_DB[cover] * np.float32(beam.incidence_deg - MIDDLE_DEG))[:, None]
     table += _growth(place, now, beam) + _ground(place, now)
-    table += (beam.wind * np.float32(7.5) * (cover == Cover.WATER))[:, None] * np.array([1.0, 0.35], np.float32)
+    table += (beam.wind * np.float32(9.0) * (cover == Cover.WATER))[:, None] * np.array([1.0, 0.45], np.float32)
     paved = (cover == Cover.BUILT) & (traits[:, 1] == 0)
     table[paved] = np.array([-15.0, -22.5], np.float32)
     firn = 3.5 * (traits[:, 0] - 0.5) - np.where(traits[:, 1] > 0.8, 6.0, 0)  # bare ice where optics shows it

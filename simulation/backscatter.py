@@ -31,7 +31,7 @@ class RadarView:
         pixels: float32, (2, rows, columns), gamma naught in linear power, VV and VH.
         flood_visible: float32, (rows, columns), 1 where a flood darkened the ground by `VISIBLE_DB` or more.
         burn_visible: float32, (rows, columns), 1 where a fire lowered VH by `radar_events.BURN_VISIBLE_DB` or more.
-        snow_hidden: float32, (rows, columns), 1 where seasonal snow is too dry for the radar to see.
+        snow_hidden: float32, (rows, columns), 1 where snow lies that a radar image does not show.
     """
 
     pixels: FloatArray

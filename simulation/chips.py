@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from simulation.backscatter import Beam, illuminate
+from simulation.backscatter import Beam, RadarView, illuminate
 from simulation.biomes import ALL_BIOMES, BIOMES, Biome
 from simulation.disturbance import NOTHING, Disturbance
 from simulation.fields import FieldPool, FloatArray, pool_for
@@ -31,7 +31,7 @@ from simulation.labels import (
 from simulation.layout import Place
 from simulation.optics import OpticalView, Sky, see
 from simulation.scenes import draw_place
-from simulation.spectra import Conditions, conditions, season, snow_share
+from simulation.spectra import Conditions, conditions, crop_stage, season, snow_share
 
 Sensor = Literal["s1", "s2"]
 Attributes = Mapping[str, str | float]
@@ -43,7 +43,7 @@ SHARES: Final = {"none": 0.53, "burn": 0.22, "flood": 0.16, "quake": 0.09}
 """How often a chip has had which event. Many more than on Earth: they are what the model is for."""
 
 UNSEEN_SHARE: Final = 0.05
-"""Share of a radar chip under dry snow from which "Snow and Ice" is neither present nor absent."""
+"""Share of a radar chip under dry snow, or ploughed, from which "Snow and Ice" or "Bare" is in doubt."""
 
 
 FIRE_PRONE: Final = ("mediterranean", "savanna", "steppe", "desert", "dry chaco", "monsoon")
@@ -66,7 +66,7 @@ class Chips:
         fractions: float32, (n, 12): share of the visible chip that each of `LABELS` covers. Water includes flood water;
             burnt ground counts as its former cover only where little was consumed.
         labels: Per chip, the names that count as present.
-        ambiguous: Per chip, the event names, and on radar dry snow, that are neither present nor absent.
+        ambiguous: Per chip, names neither present nor absent: of events, and on radar also of snow and bare ground.
         attributes: Per chip, words and numbers for captions.
     """
 
@@ -206,7 +206,7 @@ def draw_beam(rng: np.random.Generator) -> Beam:
         look_azimuth_deg=float(rng.choice([80.0, 280.0]) + rng.normal(0, 4)),
         noise_db=float(rng.uniform(-34, -23)),
         looks=float(rng.choice([4.4, rng.uniform(4, 7), rng.uniform(8, 40)], p=[0.55, 0.25, 0.2])),
-        terrain=float(rng.choice([rng.uniform(0.05, 0.4), 1.0], p=[0.75, 0.25])),
+        terrain=float(rng.choice([rng.uniform(0.05, 0.4), 1.0], p=[0.82, 0.18])),
         wind=float(rng.beta(1.4, 2.3)),
         gain_db=float(rng.normal(0, 0.5)),
         stripes=float(rng.uniform(1, 4)) if rng.random() < 0.02 else 0.0,
@@ -241,14 +241,30 @@ def _shoot(
         pixels, fractions = view.pixels, _optical_fractions(place, now, event, view)
     else:
         radar = illuminate(place, now, event, draw_beam(rng), pool=pool, rng=rng)
-        pixels, clear = radar.pixels, np.ones(place.shape, np.float32)
-        unseen = float(radar.snow_hidden.mean())
-        seen_through = replace(now, snow=0.0) if unseen > UNSEEN_SHARE else now
-        fractions = cover_fractions(place, seen_through, event, radar.burn_visible, radar.flood_visible, clear)
-        hidden = _hidden(event) | (frozenset({"Snow and Ice"}) if unseen > UNSEEN_SHARE else frozenset())
+        pixels = radar.pixels
+        fractions, hidden = _radar_fractions(place, now, event, radar)
     if rng.random() < 0.04:
         _cut_edge(pixels, rng)
     return _Shot(pixels, fractions, attributes, hidden)
+
+
+def _radar_fractions(
+    place: Place, now: Conditions, event: Disturbance, radar: RadarView
+) -> tuple[FloatArray, frozenset[str]]:
+    """Fractions of what a radar can show, and the names that one image of it can neither show nor deny.
+
+    Under dry snow the ground is what is seen, so it keeps its names; a ploughed field may be called bare ground.
+    """
+    permanent = float((radar.snow_hidden * place.is_cover(Cover.SNOW)).mean())
+    seasonal = float(radar.snow_hidden.mean()) - permanent
+    seen_through = replace(now, snow=0.0) if seasonal > UNSEEN_SHARE else now
+    clear = np.ones(place.shape, np.float32)
+    fractions = cover_fractions(place, seen_through, event, radar.burn_visible, radar.flood_visible, clear)
+    fractions[Cover.SNOW] = max(float(fractions[Cover.SNOW]) - permanent, 0.0)
+    leaf, straw = crop_stage(place.traits, now)
+    ploughed = (place.label == Cover.CROPS) & (leaf + straw < 0.25)
+    unsure = {"Snow and Ice": seasonal + permanent, "Bare": float(ploughed[place.regions].mean())}
+    return fractions, _hidden(event) | {name for name, share in unsure.items() if share > UNSEEN_SHARE}
 
 
 def _hidden(event: Disturbance) -> frozenset[str]:

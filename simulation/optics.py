@@ -22,7 +22,7 @@ from simulation.fields import (
     quantile,
 )
 from simulation.labels import S2_GSD_M, Cover
-from simulation.layout import FLAT_SCENES, Place
+from simulation.layout import Place
 from simulation.spectra import WAVELENGTHS, Conditions, mixture, reflectance
 from simulation.varieties import variants
 
@@ -41,9 +41,6 @@ NOISE: Final = np.array(
 )
 """Noise in reflectance at low radiance. Source: User Handbook, table 2: SNR 50-174 at Lref."""
 
-FOLDS: Final = 0.05
-"""Height of gullies and spurs a hundred metres apart, as a share of the height range of a kilometre. Representative of
-dissected hills, slopes of 5-15 degrees at that scale (Perron et al. 2009, Nature 460, 502)."""
 ROUGHNESS: Final = per_cover(
     {
         Cover.WATER: 0.03,
@@ -172,11 +169,7 @@ def surface(place: Place, now: Conditions) -> FloatArray:
 
 
 def _shade(image: FloatArray, place: Place, sky: Sky) -> None:
-    height = place.elevation_m
-    if place.scene not in FLAT_SCENES:
-        steep = np.float32(FOLDS * min(place.biome.relief_m, 150) * 2 * place.traits[0, 15])
-        height = height + steep * enlarge(block_mean(place.patches, 6), 6, smooth=True)
-    east, south = gradient(height, 10.0)
+    east, south = gradient(place.elevation_m, 10.0)
     zenith, azimuth = np.radians(sky.sun_zenith_deg), np.radians(sky.sun_azimuth_deg)
     toward = np.float32(np.tan(zenith)) * (-east * np.float32(np.sin(azimuth)) + south * np.float32(np.cos(azimuth)))
     direct = np.clip((1 + toward) / np.sqrt(1 + east**2 + south**2), 0.03, 1.7).astype(np.float32)

@@ -31,8 +31,9 @@ GRASS_LOSS_DB: Final = (0.6, 1.4)
 Tanase et al. 2010, IEEE TGRS 48, 3663 (C band, 1-4 dB in HV); Belenguer-Plomer et al. 2019, Remote Sensing of
 Environment 233, 111345 (Sentinel-1: VH falls more than VV; wet soil hides the fall)."""
 
-CALM_DB: Final = (-20.8, -27.8)
-"""Calm flood water in VV and VH at 38 degrees (Twele et al. 2016, International Journal of Remote Sensing 37, 2990)."""
+CALM_DB: Final = (-22.2, -29.5)
+"""Calm flood water in VV and VH at 38 degrees, without noise and wind, which are added: -20 to -25 in VV (Twele et al.
+2016, International Journal of Remote Sensing 37, 2990), VH at or below the noise."""
 
 FETCH: Final = 0.6
 """Share of the wind that roughens shallow flood water among hedges and houses: waves need fetch. Representative of the
@@ -58,15 +59,25 @@ def char(image: FloatArray, place: Place, now: Conditions, event: Disturbance, b
     loss = np.zeros((2, len(Cover)), np.float32)
     loss[:, Cover.TREES], loss[:, Cover.SHRUB] = WOOD_LOSS_DB, SCRUB_LOSS_DB
     loss[:, Cover.GRASS] = loss[:, Cover.CROPS] = GRASS_LOSS_DB
+    lost = (loss[:, place.cover] * _canopy(place))[:, place.regions]
     woody = place.is_cover(Cover.TREES, Cover.SHRUB).astype(np.float32)
     burnt = event.severity * healed
-    image[0] += burnt * (wet * woody - loss[0][place.cover][place.regions])
-    fall = burnt * (steep * loss[1][place.cover][place.regions] - np.float32(0.5) * wet * woody)
+    image[0] += burnt * (wet * woody - lost[0])
+    fall = burnt * (steep * lost[1] - np.float32(0.5) * wet * woody)
     image[1] -= fall
     snags = np.float32(0.8) * burnt * woody * place.grain  # trunks left standing singly
     image += snags
     visible: FloatArray = (fall >= BURN_VISIBLE_DB).astype(np.float32)
     return visible
+
+
+def _canopy(place: Place) -> FloatArray:
+    """Share of full canopy that each region has to lose: float32, (regions,); open scrub has less than closed scrub."""
+    scrub = np.clip(0.45 + 0.75 * place.traits[:, 1], 0, 1)
+    if place.biome.name in ("desert", "steppe"):
+        scrub = scrub * 0.7
+    canopy: FloatArray = np.where(place.cover == Cover.SHRUB, scrub, 1).astype(np.float32)
+    return canopy
 
 
 def inundate(image: FloatArray, place: Place, now: Conditions, event: Disturbance, beam: Beam) -> FloatArray:
@@ -90,7 +101,7 @@ def inundate(image: FloatArray, place: Place, now: Conditions, event: Disturbanc
         np.float32(3.4) * woody + np.float32(2.0) * walls + np.float32(2.0) * rising + np.float32(5.0) * tall
     )
     calm = np.array(CALM_DB, np.float32) - np.float32(0.35 * (beam.incidence_deg - MIDDLE_DEG))
-    open_db = calm + np.float32(FETCH * event.wind) * np.array([7.5, 2.6], np.float32)
+    open_db = calm + np.float32(FETCH * event.wind) * np.array([9.0, 4.0], np.float32)
     share = np.where((woody + walls) > 0, event.water * np.float32(0.15), event.water * (1 - np.float32(0.5) * rising))
     share = share * (1 - np.float32(0.8) * tall)
     for band, gain in enumerate((1.0, 0.45)):

@@ -28,6 +28,10 @@ CONTINENTAL_LATITUDE: Final = 55.0
 """Degrees beyond which snow stays dry most of the winter; nearer the equator half of it is wet at any time. Source:
 snow classes of Sturm et al. 1995, Journal of Climate 8, 1261 (taiga against maritime and ephemeral snow)."""
 
+GROUND_DB: Final = (-14.5, -8.5)
+"""VV between which permanent snow, half wet or without firn, looks like open ground: grass, soil and scrub within two
+standard deviations of their means in `simulation.radar_stands`."""
+
 
 def melt(place: Place, now: Conditions, *, permanent: bool) -> FloatArray:
     """How opaque wet snow would be on each pixel: lower ground melts first, a few percent of water suffice.
@@ -59,7 +63,8 @@ def lay_snow(image: FloatArray, place: Place, now: Conditions, beam: Beam) -> Fl
         beam: Geometry.
 
     Returns:
-        float32, (rows, columns), 1 where seasonal snow lies that the radar sees through.
+        float32, (rows, columns), 1 where snow lies that no single radar image shows: seasonal snow that is dry, and
+        permanent snow or bare ice as bright as open ground.
     """
     hidden = np.zeros(place.shape, np.float32)
     permanent = place.is_cover(Cover.SNOW)
@@ -75,5 +80,9 @@ def lay_snow(image: FloatArray, place: Place, now: Conditions, beam: Beam) -> Fl
     for band in range(2):
         ground = np.exp(image[band] * DECIBEL) * (1 - opaque)
         image[band] = np.log(ground + opaque * np.exp((level[band] + smooth) * DECIBEL)) / DECIBEL
-    unseen: FloatArray = ((white > 0.5) & (before - image.mean(axis=0) < SNOW_VISIBLE_DB)).astype(np.float32)
-    return unseen
+    unseen = (white > 0.5) & (before - image.mean(axis=0) < SNOW_VISIBLE_DB)
+    if permanent.any():
+        low, high = GROUND_DB
+        unseen |= permanent & (image[0] > low) & (image[0] < high)
+    result: FloatArray = unseen.astype(np.float32)
+    return result

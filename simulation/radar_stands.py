@@ -17,7 +17,7 @@ from simulation.radar_beam import MIDDLE_DEG, Beam
 from simulation.spectra import Conditions, choose_material, crop_stage, greenness
 
 MEAN_DB: Final = {
-    Cover.WATER: (-20.5, -27.5),
+    Cover.WATER: (-22.5, -29.5),  # without wind, which is added
     Cover.TREES: (-8.2, -14.0),
     Cover.GRASS: (-12.2, -18.8),
     Cover.FLOODED_VEGETATION: (-7.2, -16.4),
@@ -87,6 +87,9 @@ FROZEN_DB: Final = 2.8
 """Fall of frozen bare or sparsely grown soil: permittivity falls as in drying. Source: Baghdadi et al. 2018, Remote
 Sensing 10, 2073: 3 to 4 dB and more on winter crops and grassland in Sentinel-1 data."""
 
+OPEN_GROUND: Final = np.array([c in (Cover.GRASS, Cover.CROPS, Cover.BARE, Cover.SHRUB) for c in Cover], np.float32)
+"""1 for covers whose soil the beam reaches, in the order of `Cover`."""
+
 
 def stands_db(place: Place, now: Conditions, beam: Beam) -> FloatArray:
     """Mean gamma naught of each region on the day without snow on the ground: float32, (regions, 2), VV then VH.
@@ -106,7 +109,7 @@ def stands_db(place: Place, now: Conditions, beam: Beam) -> FloatArray:
     table = table + 0.75 * own[:, :1] + 0.5 * own
     table -= (ANGLE_DB[cover] * np.float32(beam.incidence_deg - MIDDLE_DEG))[:, None]
     table += _growth(place, now, beam) + _ground(place, now)
-    table += (beam.wind * np.float32(7.5) * (cover == Cover.WATER))[:, None] * np.array([1.0, 0.35], np.float32)
+    table += (beam.wind * np.float32(9.0) * (cover == Cover.WATER))[:, None] * np.array([1.0, 0.45], np.float32)
     paved = (cover == Cover.BUILT) & (traits[:, 1] == 0)
     table[paved] = np.array([-15.0, -22.5], np.float32)
     firn = 3.5 * (traits[:, 0] - 0.5) - np.where(traits[:, 1] > 0.8, 6.0, 0)  # bare ice where optics shows it
@@ -120,21 +123,18 @@ def stands_db(place: Place, now: Conditions, beam: Beam) -> FloatArray:
 def texture_db(place: Place, now: Conditions) -> FloatArray:
     """Texture of each region: float32, (regions, 2), decibel of the fine and of the coarse field."""
     table = TEXTURE_DB[place.cover]
-    sand, stony = _sandy(place, now), _stony(place, now)
+    sand, stony = _sand_and_stone(place, now)
     table[sand], table[stony] = SAND_TEXTURE_DB, ROCK_TEXTURE_DB
     return table
 
 
-def _sandy(place: Place, now: Conditions) -> Mask:
+def _sand_and_stone(place: Place, now: Conditions) -> tuple[Mask, Mask]:
+    """Which regions are bare sand or salt, and which bare rock or lava: two bool arrays, (regions,)."""
     soil = choose_material(now.biome.soils, place.traits[:, 2])
-    sand: Mask = (place.cover == Cover.BARE) & np.isin(soil, [Material.SAND, Material.SALT])
-    return sand
-
-
-def _stony(place: Place, now: Conditions) -> Mask:
-    soil = choose_material(now.biome.soils, place.traits[:, 2])
-    stony: Mask = (place.cover == Cover.BARE) & np.isin(soil, [Material.ROCK, Material.LAVA])
-    return stony
+    bare = place.cover == Cover.BARE
+    sand: Mask = bare & ((soil == Material.SAND) | (soil == Material.SALT))
+    stony: Mask = bare & ((soil == Material.ROCK) | (soil == Material.LAVA))
+    return sand, stony
 
 
 def _growth(place: Place, now: Conditions, beam: Beam) -> FloatArray:
@@ -169,11 +169,11 @@ def _ground(place: Place, now: Conditions) -> FloatArray:
     """
     cover, traits = place.cover, place.traits
     covered = 1 - 0.5 * greenness(traits, now) * (cover == Cover.GRASS)
-    open_ground = np.isin(cover, [Cover.GRASS, Cover.CROPS, Cover.BARE, Cover.SHRUB]).astype(np.float32)
+    open_ground = OPEN_GROUND[cover]
     wet = np.float32(now.wetness - 0.4) * open_ground * covered
     frost = np.clip((0.15 - now.summer) / 0.12, 0, 1) * now.biome.snow * open_ground * covered
-    sand, stony = _sandy(place, now), _stony(place, now)
+    sand, stony = _sand_and_stone(place, now)
     copolar = 4.5 * wet - FROZEN_DB * frost + 3.6 * stony - (1.5 + 4.5 * traits[:, 6]) * sand
-    crosspolar = 3.0 * wet - FROZEN_DB * frost + 4.6 * stony - (2.0 + 4.0 * traits[:, 6]) * sand
+    crosspolar = 3.0 * wet - FROZEN_DB * frost + 3.4 * stony - (2.0 + 4.0 * traits[:, 6]) * sand
     both: FloatArray = np.stack([copolar, crosspolar], axis=1).astype(np.float32)
     return both

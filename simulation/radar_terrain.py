@@ -8,15 +8,20 @@ from typing import Final
 
 import numpy as np
 
-from simulation.fields import FloatArray, blur3, gradient
+from simulation.fields import FloatArray, block_mean, blur3, enlarge, gradient
+from simulation.labels import Cover
 from simulation.layout import Mask, Place
 from simulation.radar_beam import Beam
 
 SPACING_M: Final = 10.0
 """Ground distance between pixels, metres."""
 
-FOLDED_DB: Final = 3.5
+FOLDED_DB: Final = 2.5
 """Gain where the ground lies in layover: two or three places share one range. Representative of Small 2011."""
+
+
+SHORE_PX: Final = 20
+"""Width of the strip in which land runs down to the water, pixels."""
 
 
 def terrain_db(place: Place, beam: Beam) -> FloatArray:
@@ -31,7 +36,7 @@ def terrain_db(place: Place, beam: Beam) -> FloatArray:
     incidence = np.float32(np.radians(beam.incidence_deg))
     local = np.clip(incidence - np.arctan(facing), 0.08, 1.55).astype(np.float32)
     effect = np.float32(10 / np.log(10)) * np.log(np.tan(incidence) / np.tan(local))
-    residual: FloatArray = np.clip(np.float32(beam.terrain) * effect, -8, 8)
+    residual: FloatArray = np.clip(np.float32(beam.terrain) * effect, -8, 5)
     if float(facing.max()) > np.tan(incidence):
         folded = blur3(_layover(place, beam).astype(np.float32), 0.25)
         residual += np.float32(FOLDED_DB * (0.4 + 0.6 * beam.terrain)) * folded
@@ -46,7 +51,7 @@ def shadow(place: Place, beam: Beam) -> Mask | None:
     descent = np.float32(1 / np.tan(np.radians(beam.incidence_deg)))
     if float(-_facing(place, beam).min()) < 0.9 * descent:
         return None
-    height = place.elevation_m if beam.looks_east else place.elevation_m[:, ::-1]
+    height = _height(place) if beam.looks_east else _height(place)[:, ::-1]
     ray = height + np.arange(height.shape[1], dtype=np.float32) * np.float32(SPACING_M) * descent
     dark: Mask = ray < np.maximum.accumulate(ray, axis=1) - np.float32(0.5)
     return dark if beam.looks_east else dark[:, ::-1]
@@ -54,7 +59,7 @@ def shadow(place: Place, beam: Beam) -> Mask | None:
 
 def _layover(place: Place, beam: Beam) -> Mask:
     """Pixels whose slant range another pixel of the same row shares."""
-    height = place.elevation_m if beam.looks_east else place.elevation_m[:, ::-1]
+    height = _height(place) if beam.looks_east else _height(place)[:, ::-1]
     angle = np.radians(beam.incidence_deg)
     ground = np.arange(height.shape[1], dtype=np.float32) * np.float32(SPACING_M * np.sin(angle))
     slant = ground - height * np.float32(np.cos(angle))
@@ -66,7 +71,25 @@ def _layover(place: Place, beam: Beam) -> Mask:
 
 def _facing(place: Place, beam: Beam) -> FloatArray:
     """Slope towards the radar as rise over run, positive where the ground rises in the look direction."""
-    east, south = gradient(place.elevation_m, SPACING_M)
+    east, south = gradient(_height(place), SPACING_M)
     azimuth = np.radians(beam.look_azimuth_deg)
     rise: FloatArray = east * np.float32(np.sin(azimuth)) - south * np.float32(np.cos(azimuth))
     return rise
+
+
+def _height(place: Place) -> FloatArray:
+    """Elevation with land that runs down to the water over some 200 m.
+
+    Places put all their water on the lowest level, which leaves a step at the shore: a cliff to a radar, with shadow
+    and layover along every lake.
+
+    Returns:
+        float32, (rows, columns), metres; as it is where there is no water or the size is not a multiple of the strip.
+    """
+    water = place.is_cover(Cover.WATER, Cover.FLOODED_VEGETATION)
+    if not water.any() or place.shape[0] % SHORE_PX or place.shape[1] % SHORE_PX:
+        return place.elevation_m
+    near = enlarge(block_mean(water.astype(np.float32), SHORE_PX), SHORE_PX, smooth=True)
+    lowest = place.elevation_m.min()
+    ramp = np.maximum(1 - np.float32(2) * near, 0) * ~water
+    return blur3(blur3(lowest + (place.elevation_m - lowest) * ramp, 0.25), 0.25)

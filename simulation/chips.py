@@ -209,6 +209,8 @@ def _shoot(
     words: Attributes,
     pool: FieldPool,
     rng: np.random.Generator,
+    sky: Sky | None = None,
+    beam: Beam | None = None,
 ) -> _Shot:
     attributes: dict[str, str | float] = {
         "biome": place.biome.name,
@@ -218,14 +220,14 @@ def _shoot(
         **words,
     }
     if sensor == "s2":
-        sky = draw_sky(place.biome, now.day, rng)
+        sky = sky or draw_sky(place.biome, now.day, rng)
         if event.severity is not None and event.burn_age_days < 10 and rng.random() < 0.3:
             sky = replace(sky, smoke=float(rng.uniform(0.1, 0.7)))
         view = see(place, now, event, sky, pool=pool, rng=rng)
         attributes["cloud"] = round(float(view.cloud.mean()), 3)
         pixels, fractions = view.pixels, _optical_fractions(place, now, event, view)
     else:
-        radar = illuminate(place, now, event, draw_beam(rng), pool=pool, rng=rng)
+        radar = illuminate(place, now, event, beam or draw_beam(rng), pool=pool, rng=rng)
         pixels, clear = radar.pixels, np.ones(place.shape, np.float32)
         fractions = cover_fractions(place, now, event, radar.burn_visible, radar.flood_visible, clear)
     if rng.random() < 0.04:

@@ -1,0 +1,469 @@
+"""Hard negatives: chips that resemble a crisis and surely lack it.
+
+In: how many, a seed, a sensor and a kind. Out: `chips.Chips` whose `lookalike` attribute names the kind.
+Stops at single looks: the same confusions over time are in `simulation.series`.
+"""
+
+import zlib
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from schemas.errors import UsageError
+from simulation.biomes import Biome
+from simulation.chips import SIDE, Chips, Sensor, _Batch, _shoot, _weather, draw_beam, draw_sky
+from simulation.disturbance import NOTHING
+from simulation.endmembers import Material
+from simulation.fields import BROAD, MEDIUM, FieldPool, pool_for, quantile
+from simulation.labels import Cover
+from simulation.layout import Mask, Place
+from simulation.optics import clouds
+from simulation.scenes import draw_place
+from simulation.spectra import Conditions, conditions
+from simulation.staging import (
+    BARE_BELOW,
+    BRIGHTNESS,
+    DATE,
+    DENSITY,
+    FALLOW,
+    IRRIGATION,
+    MOISTURE,
+    ROOF,
+    SHADE,
+    SOIL,
+    STUBBLE,
+    TREE,
+    TURBIDITY,
+    Stage,
+    Traits,
+    choose_biomes,
+    from_shore,
+    has,
+    repaint,
+    retrait,
+    rows_of,
+    some_of,
+    span_of,
+    steepen,
+)
+
+M = Material
+
+KINDS: Final[dict[str, dict[Sensor, tuple[str, ...]]]] = {
+    "Burned Area": {
+        "s2": (
+            "ploughed",
+            "bare soil",
+            "dark conifer",
+            "terrain shadow",
+            "cloud shadow",
+            "dark rock",
+            "dry hills",
+            "harvest",
+        ),
+        "s1": ("ploughed", "bare soil", "radar shadow", "dark rock", "dry hills", "harvest"),
+    },
+    "Flooded Area": {
+        "s2": ("permanent water", "cloud shadow", "terrain shadow", "paddies", "tide", "dark roofs", "wet soil"),
+        "s1": ("permanent water", "calm lake", "wet snow", "smooth soil", "radar shadow", "paddies", "asphalt"),
+    },
+    "Earthquake Damage": {"s2": ("intact town", "quarry", "rock"), "s1": ("intact town", "quarry", "rock")},
+}
+"""Look-alikes by event label and sensor."""
+
+STREAM: Final = 0x10
+"""Keeps the random numbers of look-alikes apart from those of `chips.make_chips` with the same seed."""
+
+Painter = Callable[["_Draw"], Stage]
+
+
+@dataclass(frozen=True)
+class _Draw:
+    """What a kind is drawn from."""
+
+    rng: np.random.Generator
+    pool: FieldPool
+    biome: Biome
+
+    def place(self, *scenes: str) -> Place:
+        """A place of one of the scenes."""
+        return draw_place(self.rng, self.pool, (SIDE, SIDE), str(self.rng.choice(scenes)), self.biome)
+
+    def day(self, *spans: tuple[float, float]) -> float:
+        """A day of the growing year within one of the spans."""
+        low, high = spans[int(self.rng.integers(len(spans)))]
+        return float(self.rng.uniform(low, high))
+
+    def weather(
+        self, day: float, *, wetness: tuple[float, float] | None = None, snow: float | None = 0.0
+    ) -> Conditions:
+        """Weather of the day; snow None leaves it to the biome."""
+        now = _weather(self.biome, day, self.rng)
+        now = now if wetness is None else replace(now, wetness=float(self.rng.uniform(*wetness)))
+        return now if snow is None else replace(now, snow=snow)
+
+    def stage(self, place: Place, now: Conditions) -> Stage:
+        """A stage under an ordinary sky."""
+        return Stage(place, now, draw_sky(self.biome, now.day, self.rng), draw_beam(self.rng))
+
+    def retrait(self, place: Place, ranges: Traits, *covers: Cover, share: float = 1.0) -> Place:
+        """Other traits in a share of the regions of the covers."""
+        return retrait(place, some_of(rows_of(place, *covers), share, self.rng), ranges, self.rng)
+
+    def blob(self, share: float) -> Mask:
+        """A few smooth patches that cover the share."""
+        texture = self.pool.draw(self.rng, BROAD, (SIDE, SIDE)) + np.float32(0.15) * self.pool.draw(
+            self.rng, MEDIUM, (SIDE, SIDE)
+        )
+        mask: Mask = texture < quantile(texture, share)
+        return mask
+
+
+def kinds_for(label: str, sensor: Sensor) -> tuple[str, ...]:
+    """Names of what resembles an event to a sensor.
+
+    Args:
+        label: `Burned Area`, `Flooded Area` or `Earthquake Damage`.
+        sensor: `s2` or `s1`.
+
+    Returns:
+        Kinds that `make_lookalikes` takes.
+
+    Raises:
+        UsageError: The label is no event, or there is no such sensor.
+    """
+    if label not in KINDS:
+        raise UsageError(f"{label!r} has no look-alikes: choose from {', '.join(KINDS)}")
+    if sensor not in KINDS[label]:
+        raise UsageError(f"{sensor!r} is no sensor: choose s2 or s1")
+    return KINDS[label][sensor]
+
+
+def make_lookalikes(n: int, *, seed: int, sensor: Sensor, kind: str, biomes: tuple[str, ...] | None = None) -> Chips:
+    """Chips of one kind of look-alike.
+
+    Chip `i` depends only on the seed, `i`, the sensor, the kind and the biomes: a longer batch starts with the shorter.
+
+    Args:
+        n: How many, at least 1.
+        seed: The same arguments give the same chips, others than `chips.make_chips` draws from that seed.
+        sensor: `s2` or `s1`.
+        kind: One of `kinds_for` of any label with this sensor.
+        biomes: Names of the biomes to draw from, held-out ones too; None is every training biome that has the kind.
+
+    Returns:
+        The batch; no chip has an event, present or ambiguous.
+
+    Raises:
+        UsageError: `n` is below 1, the sensor or kind is unknown, or the kind does not occur in the named biomes.
+    """
+    if n < 1:
+        raise UsageError(f"{n} look-alikes cannot be drawn: ask for one or more")
+    known = dict.fromkeys(name for label in KINDS for name in kinds_for(label, sensor))
+    if kind not in known:
+        raise UsageError(f"no look-alike of {sensor} is called {kind!r}: choose from {', '.join(known)}")
+    chosen = choose_biomes(biomes, FITS.get(kind, lambda _biome: True), kind)
+    pool, batch, stream = pool_for(seed), _Batch(sensor, n), zlib.crc32(kind.encode())
+    for number in range(n):
+        rng = np.random.default_rng([seed, number, STREAM + (sensor == "s1"), stream])
+        biome = chosen[int(rng.integers(len(chosen)))]
+        stage = PAINTERS[kind](_Draw(rng, pool, biome))
+        words = {"event": "none", "lookalike": kind}
+        batch.add(
+            _shoot(
+                sensor,
+                stage.place,
+                stage.now,
+                event=NOTHING,
+                words=words,
+                pool=pool,
+                rng=rng,
+                sky=stage.sky,
+                beam=stage.beam,
+            )
+        )
+    return batch.chips()
+
+
+def _ploughed(draw: _Draw) -> Stage:
+    """Fields turned over lately: bare, moist, darker than the ground usually is."""
+    place = draw.place("farmland")
+    bare: Traits = {
+        FALLOW: (0.0, BARE_BELOW - 0.01),
+        IRRIGATION: (0.0, 0.8),
+        BRIGHTNESS: (0.0, 0.45),
+        MOISTURE: (0.5, 1),
+    }
+    place = draw.retrait(place, bare, Cover.CROPS, share=float(draw.rng.uniform(0.6, 1.0)))
+    return draw.stage(place, draw.weather(draw.day((60, 115), (255, 325)), wetness=(0.4, 1.0)))
+
+
+def _bare_soil(draw: _Draw) -> Stage:
+    """Dry open ground, or fields that lie idle in the dry season."""
+    fields = draw.rng.random() < 0.5
+    place = draw.place("farmland" if fields else "barren")
+    place = draw.retrait(place, {FALLOW: (0.0, BARE_BELOW - 0.01), IRRIGATION: (0.0, 0.8)}, Cover.CROPS)
+    return draw.stage(place, draw.weather(draw.day((0, 365)), wetness=(0.0, 0.5)))
+
+
+def _dark_conifer(draw: _Draw) -> Stage:
+    """Closed stands of conifers with much shadow between the crowns, in the darker half of the year more than not."""
+    place = draw.place("forest")
+    traits: Traits = {TREE: span_of(draw.biome.trees, M.CONIFER), DENSITY: (0.6, 1.0), SHADE: (0.75, 1.0)}
+    place = draw.retrait(place, traits | {BRIGHTNESS: (0.0, 0.5)}, Cover.TREES)
+    if draw.rng.random() < 0.4:
+        place = steepen(place, draw.pool, draw.rng, float(draw.rng.uniform(8, 25)))
+    return draw.stage(place, draw.weather(draw.day((30, 120), (230, 320), (120, 230))))
+
+
+def _terrain_shadow(draw: _Draw) -> Stage:
+    """Steep slopes turned away from a low sun."""
+    place = draw.place("forest", "shrubland", "pasture", "barren")
+    place = steepen(place, draw.pool, draw.rng, float(draw.rng.uniform(28, 45)))
+    stage = draw.stage(place, draw.weather(draw.day((0, 70), (290, 365))))
+    zenith = max(stage.sky.sun_zenith_deg, float(draw.rng.uniform(55, 75)))
+    return replace(stage, sky=replace(stage.sky, sun_zenith_deg=zenith, cloud_share=0.0))
+
+
+def _cloud_shadow(draw: _Draw) -> Stage:
+    """A chip of which much lies in the shadow of a cloud: of a dozen skies, the one that shades most without hiding."""
+    stage = draw.stage(
+        draw.place("forest", "shrubland", "pasture", "farmland", "mixed"), draw.weather(draw.day((0, 365)))
+    )
+    best, most = stage.sky, -1.0
+    for _ in range(12):
+        sky = replace(
+            stage.sky,
+            cloud_share=float(draw.rng.uniform(0.15, 0.45)),
+            sun_zenith_deg=max(stage.sky.sun_zenith_deg, float(draw.rng.uniform(35, 65))),
+            cirrus=0.0,
+        )
+        _, shadow = clouds((SIDE, SIDE), sky, draw.pool, deepcopy(draw.rng))
+        if float(shadow.mean()) > most:
+            best, most, state = sky, float(shadow.mean()), deepcopy(draw.rng.bit_generator.state)
+    draw.rng.bit_generator.state = state  # `see` draws its clouds first: it will cast this very shadow
+    return replace(stage, sky=best)
+
+
+def _dark_rock(draw: _Draw) -> Stage:
+    """Lava, shale or basaltic soil, more or less weathered."""
+    place = draw.place("barren")
+    soil = span_of(draw.biome.soils, *_dark_rocks(draw.biome, draw.rng))
+    place = draw.retrait(place, {SOIL: soil, BRIGHTNESS: (0.0, 0.7), DENSITY: (0.0, 0.6)}, Cover.BARE)
+    if draw.rng.random() < 0.5:
+        place = steepen(place, draw.pool, draw.rng, float(draw.rng.uniform(5, 25)))
+    return draw.stage(place, draw.weather(draw.day((0, 365)), wetness=(0.0, 0.6)))
+
+
+def _dark_rocks(biome: Biome, rng: np.random.Generator) -> list[Material]:
+    found: list[Material] = [material for material, _ in biome.soils if material in DARK_ROCKS]
+    rng.shuffle(found)
+    return found
+
+
+def _dry_hills(draw: _Draw) -> Stage:
+    """Withered grass and scrub on hills under a low sun, at the end of the dry season."""
+    place = draw.place("pasture", "shrubland")
+    place = draw.retrait(place, {DATE: (0.0, 0.3)}, Cover.GRASS, Cover.SHRUB)
+    place = steepen(place, draw.pool, draw.rng, float(draw.rng.uniform(12, 28)))
+    dry = 250.0 if draw.biome.summer_green <= draw.biome.winter_green else 70.0
+    now = conditions(
+        draw.biome,
+        float((dry + draw.rng.normal(0, 20)) % 365),
+        wetness=float(draw.rng.uniform(0, 0.25)),
+        snow=0.0,
+        green_shift=float(draw.rng.normal(-0.3, 0.1)),
+    )
+    return draw.stage(place, now)
+
+
+def _harvest(draw: _Draw) -> Stage:
+    """Grain fields within weeks of the combine: straw stands on some, others are stubble or turned already."""
+    place = draw.place("farmland")
+    cut: Traits = {SOIL: (0.0, 0.49), DATE: (0.2, 0.6), STUBBLE: (0.0, 0.15), IRRIGATION: (0, 0.8), FALLOW: (0.13, 1)}
+    place = draw.retrait(place, cut, Cover.CROPS, share=0.85)
+    standing = {STUBBLE: (0.6, 1.0)}
+    place = draw.retrait(place, standing, Cover.CROPS, share=float(draw.rng.uniform(0.1, 0.4)))
+    return draw.stage(place, draw.weather(draw.day((185, 215)), wetness=(0.0, 0.5)))
+
+
+def _permanent_water(draw: _Draw) -> Stage:
+    """A lake, a river or the sea, of any colour and under any wind."""
+    place = draw.place("lake", "coast", "river", "lake")
+    return draw.stage(place, draw.weather(draw.day((0, 365)), snow=None))
+
+
+def _calm_lake(draw: _Draw) -> Stage:
+    """A lake without a breath of wind."""
+    stage = draw.stage(draw.place("lake"), draw.weather(draw.day((0, 365))))
+    return replace(stage, beam=replace(stage.beam, wind=float(draw.rng.uniform(0, 0.05))))
+
+
+def _paddies(draw: _Draw) -> Stage:
+    """Rice fields between flooding and the rice's rise above the water."""
+    place = draw.place("farmland", "paddies")
+    rows = some_of(rows_of(place, Cover.CROPS, Cover.FLOODED_VEGETATION), float(draw.rng.uniform(0.5, 1.0)), draw.rng)
+    water: Traits = {TURBIDITY: (0.55, 1.0), DENSITY: (0.0, 0.6)}
+    place = repaint(
+        place, rows[place.regions], Cover.WATER, water, draw.rng, label=Cover.FLOODED_VEGETATION, split=True
+    )
+    young = some_of(rows, 0.4, draw.rng)[place.regions % len(rows)]
+    sprouts: Traits = {DENSITY: (0.0, 0.3), TREE: (0.0, 0.7)}
+    place = repaint(
+        place, young & (place.regions >= len(rows)), Cover.FLOODED_VEGETATION, sprouts, draw.rng, split=True
+    )
+    stage = draw.stage(place, draw.weather(draw.day((110, 190)), wetness=(0.6, 1.0)))
+    return replace(stage, beam=replace(stage.beam, wind=float(draw.rng.uniform(0, 0.3))))
+
+
+def _tide(draw: _Draw) -> Stage:
+    """A flat shore at some state of the tide: mud that glistens, muddy water over the rest."""
+    place = draw.place("coast")
+    depth = from_shore(place.is_cover(Cover.WATER)) + 6 * draw.pool.draw(draw.rng, BROAD, place.shape)
+    sea = place.is_cover(Cover.WATER)
+    if sea.any():
+        flats = sea & (depth < quantile(depth[sea], float(draw.rng.uniform(0.1, 0.7))))
+        mud: Traits = {BRIGHTNESS: (0.0, 0.5), MOISTURE: (0.9, 1.0), DENSITY: (0.0, 0.2)}
+        place = repaint(place, flats, Cover.BARE, mud, draw.rng)
+    place = draw.retrait(place, {TURBIDITY: (0.5, 1.0)}, Cover.WATER)
+    return draw.stage(place, draw.weather(draw.day((0, 365)), wetness=(0.6, 1.0)))
+
+
+def _dark_roofs(draw: _Draw) -> Stage:
+    """Roofs of tar and slate: the fifth of the seven roofs that `spectra` chooses from."""
+    place = draw.place("town")
+    place = draw.retrait(place, {ROOF: (4.05 / 7, 4.95 / 7), BRIGHTNESS: (0.0, 0.5)}, Cover.BUILT, share=0.85)
+    return draw.stage(place, draw.weather(draw.day((0, 365))))
+
+
+def _wet_soil(draw: _Draw) -> Stage:
+    """Bare fields soaked by rain that did not stay on them."""
+    place = draw.place("farmland")
+    soaked: Traits = {
+        FALLOW: (0.0, BARE_BELOW - 0.01),
+        IRRIGATION: (0.0, 0.8),
+        BRIGHTNESS: (0.0, 0.4),
+        MOISTURE: (0.9, 1),
+    }
+    place = draw.retrait(place, soaked, Cover.CROPS, share=0.9)
+    return draw.stage(place, draw.weather(draw.day((0, 110), (270, 365)), wetness=(0.9, 1.0)))
+
+
+def _wet_snow(draw: _Draw) -> Stage:
+    """Snow that melts over fields, pastures and screes."""
+    place = draw.place("pasture", "farmland", "barren", "ice")
+    return draw.stage(
+        place, draw.weather(draw.day((85, 130)), wetness=(0.6, 1.0), snow=float(draw.rng.uniform(0.85, 1)))
+    )
+
+
+def _smooth_soil(draw: _Draw) -> Stage:
+    """A dry lake bed or a sheet of sand: smooth at the scale of the wavelength."""
+    place = draw.place("barren")
+    smooth: Traits = {SOIL: span_of(draw.biome.soils, *_smooth(draw.biome, draw.rng)), MOISTURE: (0.7, 1.0)}
+    place = draw.retrait(place, smooth | {BRIGHTNESS: (0.0, 0.5), STUBBLE: (0.0, 0.5)}, Cover.BARE)
+    return draw.stage(place, draw.weather(draw.day((0, 365)), wetness=(0.0, 0.2)))
+
+
+def _smooth(biome: Biome, rng: np.random.Generator) -> list[Material]:
+    found: list[Material] = [material for material, _ in biome.soils if material in (M.SAND, M.SALT)]
+    rng.shuffle(found)
+    return found
+
+
+def _radar_shadow(draw: _Draw) -> Stage:
+    """Mountains whose far slopes the beam does not reach."""
+    place = draw.place("forest", "shrubland", "pasture", "barren")
+    place = steepen(place, draw.pool, draw.rng, float(draw.rng.uniform(38, 58)))
+    stage = draw.stage(place, draw.weather(draw.day((0, 365))))
+    return replace(stage, beam=replace(stage.beam, incidence_deg=float(draw.rng.uniform(37, 45)), terrain=1.0))
+
+
+def _asphalt(draw: _Draw) -> Stage:
+    """Runways, aprons and car parks."""
+    place = draw.place("farmland", "pasture", "town")
+    rng = draw.rng
+    rows, columns = np.indices(place.shape, dtype=np.float32) - np.float32(SIDE / 2)
+    angle = rng.uniform(0, np.pi)
+    across = rows * np.float32(np.cos(angle)) + columns * np.float32(np.sin(angle))
+    along = columns * np.float32(np.cos(angle)) - rows * np.float32(np.sin(angle))
+    paved = np.abs(across - np.float32(rng.uniform(-30, 30))) < rng.uniform(2.5, 6)
+    for _ in range(int(rng.integers(2, 6))):
+        at_u, at_v = rng.uniform(-45, 45, 2)
+        wide, long = rng.uniform(6, 22, 2)
+        paved |= (np.abs(across - np.float32(at_u)) < wide) & (np.abs(along - np.float32(at_v)) < long)
+    traits: Traits = {ROOF: (0.36, 0.37), DENSITY: (0.0, 0.0)}
+    place = repaint(place, paved, Cover.BUILT, traits, rng, label=Cover.BUILT)
+    return draw.stage(place, draw.weather(draw.day((0, 365))))
+
+
+def _intact_town(draw: _Draw) -> Stage:
+    return draw.stage(draw.place("town"), draw.weather(draw.day((0, 365))))
+
+
+def _quarry(draw: _Draw) -> Stage:
+    """Open pits: fresh broken rock in steep benches."""
+    place = draw.place("forest", "pasture", "farmland", "shrubland")
+    soil = span_of(draw.biome.soils, M.LIMESTONE, M.ROCK, M.SHALE, M.SOIL_LIGHT, M.SOIL_GREY)
+    pit = draw.blob(float(draw.rng.uniform(0.25, 0.7)))
+    place = repaint(place, pit, Cover.BARE, {SOIL: soil, DENSITY: (0.0, 0.1), BRIGHTNESS: (0.4, 1.0)}, draw.rng)
+    step = float(draw.rng.uniform(8, 15))
+    depth = np.minimum(from_shore(pit), 12) * np.float32(step / 3)
+    benches = np.floor(depth / np.float32(step)) * np.float32(step)
+    place = replace(place, elevation_m=(place.elevation_m - benches * pit).astype(np.float32))
+    return draw.stage(place, draw.weather(draw.day((0, 365))))
+
+
+def _rock(draw: _Draw) -> Stage:
+    """Bare rock and scree, rough at every scale."""
+    place = draw.place("barren")
+    soil = span_of(draw.biome.soils, M.ROCK, M.LIMESTONE, M.SHALE, M.LAVA)
+    place = draw.retrait(place, {SOIL: soil, DENSITY: (0.0, 0.4)}, Cover.BARE)
+    place = steepen(place, draw.pool, draw.rng, float(draw.rng.uniform(10, 35)))
+    return draw.stage(place, draw.weather(draw.day((0, 365))))
+
+
+DARK_ROCKS: Final = (M.LAVA, M.SHALE, M.SOIL_BASALT)
+"""Ground that is dark in all bands."""
+
+PAINTERS: Final[dict[str, Painter]] = {
+    "ploughed": _ploughed,
+    "bare soil": _bare_soil,
+    "dark conifer": _dark_conifer,
+    "terrain shadow": _terrain_shadow,
+    "cloud shadow": _cloud_shadow,
+    "dark rock": _dark_rock,
+    "dry hills": _dry_hills,
+    "harvest": _harvest,
+    "permanent water": _permanent_water,
+    "calm lake": _calm_lake,
+    "paddies": _paddies,
+    "tide": _tide,
+    "dark roofs": _dark_roofs,
+    "wet soil": _wet_soil,
+    "wet snow": _wet_snow,
+    "smooth soil": _smooth_soil,
+    "radar shadow": _radar_shadow,
+    "asphalt": _asphalt,
+    "intact town": _intact_town,
+    "quarry": _quarry,
+    "rock": _rock,
+}
+"""Stage by kind."""
+
+DRY_GRASS_BELOW: Final = 0.45
+"""Greenness of grass below which a biome's dry season turns it brown."""
+
+FITS: Final[dict[str, Callable[[Biome], bool]]] = {
+    "dark conifer": lambda b: has(b.trees, M.CONIFER),
+    "dark rock": lambda b: has(b.soils, *DARK_ROCKS),
+    "rock": lambda b: has(b.soils, M.ROCK, M.LIMESTONE, M.SHALE, M.LAVA),
+    "smooth soil": lambda b: has(b.soils, M.SAND, M.SALT),
+    "wet snow": lambda b: b.snow >= 0.2,
+    "paddies": lambda b: b.name in ("tropical", "monsoon", "temperate", "mediterranean"),
+    "dry hills": lambda b: min(b.summer_green, b.winter_green) < DRY_GRASS_BELOW,
+}
+"""Which biomes have a kind; those not named occur everywhere."""

@@ -12,7 +12,19 @@ from typing import Annotated
 
 import typer
 
-from commands import alerts, deadletters, demo, encoders, health, queries, receivers, search, services, sources
+from commands import (
+    alerts,
+    deadletters,
+    demo,
+    encoders,
+    health,
+    queries,
+    receivers,
+    search,
+    services,
+    simulate,
+    sources,
+)
 from schemas.errors import SettingsError, TocsinError, UsageError
 
 app = typer.Typer(
@@ -47,6 +59,7 @@ queries.register(app)
 receivers.register(app)
 services.register(app)
 demo.register(app)
+simulate.register(app)
 search.register(app)
 alerts.register(app)
 health.register(app)

@@ -77,6 +77,9 @@ KINDS: Final[dict[str, dict[Sensor, tuple[str, ...]]]] = {
 STREAM: Final = 0x10
 """Keeps the random numbers of look-alikes apart from those of `chips.make_chips` with the same seed."""
 
+MOST_CLOUD: Final = 0.2
+"""Largest share of a chip under cloud, but for cloud shadows, which need a cloud."""
+
 Painter = Callable[["_Draw"], Stage]
 
 
@@ -92,6 +95,14 @@ class _Draw:
         """A place of one of the scenes."""
         return draw_place(self.rng, self.pool, (SIDE, SIDE), str(self.rng.choice(scenes)), self.biome)
 
+    def waters(self, *scenes: str) -> Place:
+        """A place of one of the scenes with water on a sixth of it or more, or the last of some tries."""
+        for _ in range(8):
+            place = self.place(*scenes)
+            if float(place.is_cover(Cover.WATER).mean()) > 1 / 6:
+                break
+        return place
+
     def day(self, *spans: tuple[float, float]) -> float:
         """A day of the growing year within one of the spans."""
         low, high = spans[int(self.rng.integers(len(spans)))]
@@ -106,8 +117,10 @@ class _Draw:
         return now if snow is None else replace(now, snow=snow)
 
     def stage(self, place: Place, now: Conditions) -> Stage:
-        """A stage under an ordinary sky."""
-        return Stage(place, now, draw_sky(self.biome, now.day, self.rng), draw_beam(self.rng))
+        """A stage under a fair sky: a look-alike under cloud would test nothing."""
+        sky = draw_sky(self.biome, now.day, self.rng)
+        sky = replace(sky, cloud_share=min(sky.cloud_share, MOST_CLOUD))
+        return Stage(place, now, sky, draw_beam(self.rng))
 
     def retrait(self, place: Place, ranges: Traits, *covers: Cover, share: float = 1.0) -> Place:
         """Other traits in a share of the regions of the covers."""
@@ -142,6 +155,11 @@ def kinds_for(label: str, sensor: Sensor) -> tuple[str, ...]:
     return KINDS[label][sensor]
 
 
+def kinds_of_sensor(sensor: Sensor) -> tuple[str, ...]:
+    """Every kind that `make_lookalikes` knows for a sensor, of any label."""
+    return tuple(dict.fromkeys(kind for label in KINDS for kind in kinds_for(label, sensor)))
+
+
 def make_lookalikes(n: int, *, seed: int, sensor: Sensor, kind: str, biomes: tuple[str, ...] | None = None) -> Chips:
     """Chips of one kind of look-alike.
 
@@ -162,7 +180,7 @@ def make_lookalikes(n: int, *, seed: int, sensor: Sensor, kind: str, biomes: tup
     """
     if n < 1:
         raise UsageError(f"{n} look-alikes cannot be drawn: ask for one or more")
-    known = dict.fromkeys(name for label in KINDS for name in kinds_for(label, sensor))
+    known = kinds_of_sensor(sensor)
     if kind not in known:
         raise UsageError(f"no look-alike of {sensor} is called {kind!r}: choose from {', '.join(known)}")
     chosen = choose_biomes(biomes, FITS.get(kind, lambda _biome: True), kind)
@@ -292,13 +310,13 @@ def _harvest(draw: _Draw) -> Stage:
 
 def _permanent_water(draw: _Draw) -> Stage:
     """A lake, a river or the sea, of any colour and under any wind."""
-    place = draw.place("lake", "coast", "river", "lake")
+    place = draw.waters("lake", "coast", "river", "lake")
     return draw.stage(place, draw.weather(draw.day((0, 365)), snow=None))
 
 
 def _calm_lake(draw: _Draw) -> Stage:
     """A lake without a breath of wind."""
-    stage = draw.stage(draw.place("lake"), draw.weather(draw.day((0, 365))))
+    stage = draw.stage(draw.waters("lake"), draw.weather(draw.day((0, 365))))
     return replace(stage, beam=replace(stage.beam, wind=float(draw.rng.uniform(0, 0.05))))
 
 
@@ -321,7 +339,7 @@ def _paddies(draw: _Draw) -> Stage:
 
 def _tide(draw: _Draw) -> Stage:
     """A flat shore at some state of the tide: mud that glistens, muddy water over the rest."""
-    place = draw.place("coast")
+    place = draw.waters("coast")
     depth = from_shore(place.is_cover(Cover.WATER)) + 6 * draw.pool.draw(draw.rng, BROAD, place.shape)
     sea = place.is_cover(Cover.WATER)
     if sea.any():

@@ -39,8 +39,16 @@ Attributes = Mapping[str, str | float]
 SIDE: Final = 120
 """Pixels along one side of a chip at 10 m: the window of one cell."""
 
-SHARES: Final = {"none": 0.46, "burn": 0.25, "flood": 0.18, "quake": 0.11}
+SHARES: Final = {"none": 0.53, "burn": 0.22, "flood": 0.16, "quake": 0.09}
 """How often a chip has had which event. Many more than on Earth: they are what the model is for."""
+
+
+FIRE_PRONE: Final = ("mediterranean", "savanna", "steppe", "desert", "dry chaco", "monsoon")
+"""Biomes whose dry season looks like fire country."""
+
+UNBURNT: Final = 0.5
+"""Share of the uneventful chips there that are brown hills and dry scrub in fire weather: what a burn is mistaken
+for."""
 
 
 @dataclass(frozen=True)
@@ -132,14 +140,15 @@ class _Shot:
 
 def _somewhere(rng: np.random.Generator, pool: FieldPool, biome: Biome, kind: str) -> tuple[Place, Conditions]:
     scene = None
+    dry = kind == "none" and biome.name in FIRE_PRONE and rng.random() < UNBURNT
     if kind == "quake":
         scene = "town"
     elif kind == "flood" and rng.random() < 0.6:
         scene = str(rng.choice(["farmland", "river", "pasture", "lake", "mixed", "town"]))
-    elif kind == "burn" and rng.random() < 0.85:
+    elif (kind == "burn" or dry) and rng.random() < 0.85:
         scene = str(rng.choice(["forest", "shrubland", "pasture", "mixed", "barren"], p=[0.28, 0.30, 0.28, 0.1, 0.04]))
     place = draw_place(rng, pool, (SIDE, SIDE), scene, biome)
-    return place, _fire_weather(biome, rng) if kind == "burn" else _weather(biome, rng.uniform(0, 365), rng)
+    return place, _fire_weather(biome, rng) if kind == "burn" or dry else _weather(biome, rng.uniform(0, 365), rng)
 
 
 def _fire_weather(biome: Biome, rng: np.random.Generator) -> Conditions:

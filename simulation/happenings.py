@@ -7,7 +7,9 @@ Stops at chips: fires and floods that spread over a landscape at known times are
 import numpy as np
 
 from simulation.disturbance import NOTHING, Disturbance, floodable, fuel
-from simulation.fields import GRAIN, MEDIUM, PATCH, SMOOTH, FieldPool, FloatArray, quantile
+from simulation.fields import BROAD, GRAIN, PATCH, FieldPool, FloatArray, quantile
+from simulation.fire import FAR, Wind, run
+from simulation.inundation import fill
 from simulation.labels import Cover
 from simulation.layout import Place
 from simulation.spectra import Conditions
@@ -40,15 +42,21 @@ def draw_event(
 
 
 def draw_burn(place: Place, pool: FieldPool, rng: np.random.Generator) -> tuple[Disturbance, Words]:
-    """A burn that covers all, most or a corner of the place, from scorched to consumed, fresh to two years old."""
-    share = float(rng.choice([rng.uniform(0.05, 0.4), rng.uniform(0.4, 0.95), 1.0], p=[0.15, 0.4, 0.45]))
+    """A burn that covers all, most or a corner of the place, from scorched to consumed, mostly fresh.
+
+    Its outline is that of a front that ran over the place's fuel and relief (`simulation.fire`); islands are few and
+    smooth, and severity follows fuel, slope and wind.
+    """
+    share = float(rng.choice([rng.uniform(0.06, 0.4), rng.uniform(0.4, 0.95), 1.0], p=[0.2, 0.5, 0.3]))
     strength = float(rng.choice([rng.uniform(0.25, 0.55), rng.uniform(0.55, 0.8), rng.uniform(0.8, 1.0)]))
-    age = float(rng.choice([rng.uniform(0, 20), rng.uniform(20, 120), rng.uniform(120, 500)], p=[0.55, 0.33, 0.12]))
-    front = _front(place, pool, rng)
-    inside = front < quantile(front, share) if share < 1 else np.ones(place.shape, bool)
-    patchy = 1 + np.float32(rng.uniform(0.05, 0.35)) * pool.draw(rng, MEDIUM, place.shape)
-    islands = pool.draw(rng, PATCH, place.shape) < rng.uniform(1.0, 2.6)
-    severity = np.clip(np.float32(strength) * patchy, 0, 1) * inside * islands * np.minimum(fuel(place) * 1.4, 1)
+    age = float(rng.choice([rng.uniform(0, 20), rng.uniform(20, 90), rng.uniform(90, 365)], p=[0.5, 0.38, 0.12]))
+    burnable = fuel(place)
+    wind = Wind(float(rng.uniform(0, 360)), float(rng.uniform(1.0, 4.0)))
+    ran = run(burnable, place.elevation_m, wind, pool, rng)
+    inside = ran.arrival < quantile(ran.arrival, share) if share < 1 else ran.arrival < FAR
+    kept = pool.draw(rng, BROAD, place.shape) + np.float32(0.15) * pool.draw(rng, PATCH, place.shape)
+    islands = kept < (9.0 if rng.random() < 0.5 else rng.uniform(1.4, 2.6))
+    severity = np.clip(np.float32(strength) * ran.intensity, 0, 1) * inside * islands * np.minimum(burnable * 1.4, 1)
     event = Disturbance(
         severity=severity.astype(np.float32),
         burn_age_days=age,
@@ -59,18 +67,6 @@ def draw_burn(place: Place, pool: FieldPool, rng: np.random.Generator) -> tuple[
     return event, {"event": "burn", "severity": words, "age_days": round(age)}
 
 
-def _front(place: Place, pool: FieldPool, rng: np.random.Generator) -> FloatArray:
-    """Order in which the ground burns: free fronts are lobed, fronts held at a road or a break are straight."""
-    lobes = pool.draw(rng, SMOOTH, place.shape) + np.float32(0.12) * pool.draw(rng, PATCH, place.shape)
-    if rng.random() < 0.4:
-        rows, columns = np.indices(place.shape, dtype=np.float32) / np.float32(place.shape[0])
-        angle = rng.uniform(0, 2 * np.pi)
-        across = rows * np.float32(np.cos(angle)) + columns * np.float32(np.sin(angle))
-        straight: FloatArray = across * np.float32(4) + np.float32(rng.uniform(0, 0.6)) * lobes
-        return np.abs(straight - straight.mean()) if rng.random() < 0.4 else straight
-    return lobes
-
-
 def draw_flood(place: Place, pool: FieldPool, rng: np.random.Generator) -> tuple[Disturbance, Words]:
     """Water over the lowest ground, from a strip along the river to the whole place; banks keep some parcels dry."""
     share = float(
@@ -78,8 +74,7 @@ def draw_flood(place: Place, pool: FieldPool, rng: np.random.Generator) -> tuple
     )
     banks = np.float32(rng.choice([0.0, 0.3, 1.0])) * (place.traits[:, 7] - np.float32(0.5))
     height = place.lowness + banks.astype(np.float32)[place.regions]
-    level = quantile(height, share)
-    depth = np.clip((np.float32(level) - height) * np.float32(rng.uniform(3, 15)), 0, 1)
+    depth = fill(height, share, rng.uniform(3, 15))
     emergent = np.clip(1 - np.float32(rng.uniform(0, 0.3)) * np.clip(place.patches, 0, 2), 0, 1)
     turbidity, wind = float(rng.uniform(0.1, 1.0)), float(rng.beta(1.1, 3.0))
     water = (depth * emergent * floodable(place)).astype(np.float32)

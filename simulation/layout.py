@@ -4,6 +4,7 @@ In: a random generator, a pool of fields, a biome and a size. Out: a `Place`, wh
 Stops at geography: seasons, events and sensors see a place through `simulation.spectra`, `disturbance`, `optics`.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -20,7 +21,12 @@ from simulation.fields import (
     FieldPool,
     FloatArray,
     IntArray,
+    block_mean,
+    blur3,
+    enlarge,
+    gradient,
     quantile,
+    standardise,
     strips,
     voronoi,
 )
@@ -82,9 +88,11 @@ class Canvas:
     labels: list[int] = field(default_factory=list)
     traits: list[FloatArray] = field(default_factory=list)
     drainage: FloatArray | None = None
+    hills: FloatArray = field(init=False)
 
     def __post_init__(self) -> None:
         self.regions = np.zeros(self.shape, np.int32)
+        self.hills = dissected(self.rng, self.pool, self.shape)
 
     def noise(self, kind: int) -> FloatArray:
         """A fresh field of the pool's given kind."""
@@ -131,13 +139,15 @@ class Canvas:
         height = broad + np.float32(0.12) * middle
         if rng.random() < 0.5:  # ridges and incised valleys instead of rounded hills
             height -= np.float32(rng.uniform(0.4, 1.0)) * np.abs(self.noise(SMOOTH))
-        lowness = height.copy()
+        lowness = height + np.float32(0.7) * standardise(self.hills)
         if self.drainage is not None:
             height = height * np.float32(0.5) + self.drainage
             lowness = np.float32(0.2) * middle + self.drainage
         water = np.isin(np.array(self.covers), [Cover.WATER, Cover.FLOODED_VEGETATION])[self.regions]
         flat = 0.25 if self.drainage is not None or water.mean() > 0.3 or scene in FLAT_SCENES else 1.0
         elevation = np.float32(relief * 0.25 * flat) * height
+        rugged = np.clip(self.biome.relief_m / 140 * np.exp(rng.normal(-0.3, 0.7)), 0.02, 1) * STEEPEST
+        elevation += np.float32(rugged * (0.12 if flat < 1 else 1.0)) * self.hills
         return Place(
             self.biome,
             scene,
@@ -152,13 +162,35 @@ class Canvas:
         )
 
 
+def dissected(rng: np.random.Generator, pool: FieldPool, shape: tuple[int, int]) -> FloatArray:
+    """Spurs and valleys of some hundred metres, as running water cuts them: float32, (rows, columns), unit slope rms.
+
+    Ridged noise: the zero crossings of a fractal field become sharp crests or, turned over, incised valleys.
+    Source: Ebert et al. 2003, Texturing and Modeling, chapter 16 (ridged multifractals, after Musgrave).
+    """
+    sharp, coarse = np.float32(rng.choice([-1.0, 1.0])), int(rng.choice([3, 6]))
+    field_ = sharp * np.abs(pool.draw(rng, BROAD, shape)) + np.float32(0.3) * np.abs(pool.draw(rng, PATCH, shape))
+    field_ = field_ + np.float32(rng.uniform(0.3, 1.5)) * pool.draw(rng, SMOOTH, shape)
+    smooth = enlarge(block_mean(field_.astype(np.float32), coarse), coarse, smooth=True)
+    smooth = blur3(blur3(smooth, 0.25), 0.25)
+    east, south = gradient(smooth, 10.0)
+    steepness = math.sqrt(float(np.mean(east**2 + south**2))) + 1e-9
+    result: FloatArray = ((smooth - smooth.mean()) / np.float32(steepness)).astype(np.float32)
+    return result
+
+
+STEEPEST: Final = 0.45
+"""Root mean square slope of the most rugged places, rise over run (24 degrees): where slopes stay stable, Burbank et
+al. 1996, Nature 379, 505, give mean hillslopes of 20-32 degrees."""
+
 FLAT_SCENES: Final = ("farmland", "pivots", "paddies", "wetland", "town")
 
 
 def natural(canvas: Canvas, shares: dict[Cover, float], mask: Mask | None = None) -> None:
     """Patches of natural covers in the given shares, cut from one noise field so that they neighbour in order."""
-    fine = np.float32(canvas.rng.uniform(0.0, 0.35)) * canvas.noise(MEDIUM)
+    fine = np.float32(canvas.rng.uniform(0.0, 0.35) ** 1.5) * canvas.noise(MEDIUM)
     texture = canvas.noise(BROAD if canvas.rng.random() < 0.7 else PATCH) + fine
+    texture += np.float32(canvas.rng.choice([0.0, canvas.rng.uniform(0.3, 1.5)])) * standardise(canvas.hills)
     total, below = sum(shares.values()), 0.0
     items = list(shares.items())
     canvas.rng.shuffle(items)
@@ -268,7 +300,7 @@ def river(canvas: Canvas, width: float) -> None:
 
 def gullies(canvas: Canvas, cover: Cover) -> None:
     """Thin branching strips along a dry drainage network, greener or barer than the land around."""
-    network = np.abs(canvas.noise(BROAD)) + np.float32(0.15) * np.abs(canvas.noise(PATCH))
+    network = (standardise(canvas.hills) + np.float32(0.15) * np.abs(canvas.noise(PATCH))).astype(np.float32)
     canvas.fill(network < quantile(network, canvas.rng.uniform(0.02, 0.08)), cover)
 
 

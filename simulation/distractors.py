@@ -51,6 +51,7 @@ class Plan:
         snow: Snow at the earlier looks, 0-1.
         thawed_to: Snow at the last look, 0-1; None is as before it.
         wetness: Range of soil moisture; None leaves it to the weather.
+        wetness_at_last: Range at the last look; None is as before it.
         wind: Range of wind over water; None leaves it to chance.
         cloud_share: Cloud over the last look; None leaves it to chance.
         green_shift: Anomaly of the year's greenness.
@@ -63,6 +64,7 @@ class Plan:
     snow: float = 0.0
     thawed_to: float | None = None
     wetness: tuple[float, float] | None = None
+    wetness_at_last: tuple[float, float] | None = None
     wind: tuple[float, float] | None = None
     cloud_share: float | None = None
     green_shift: float = 0.0

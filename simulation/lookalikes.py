@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 
 from schemas.errors import UsageError
+from simulation import distractors
 from simulation.biomes import Biome
 from simulation.chips import SIDE, Chips, Sensor, _Batch, _shoot, _weather, draw_beam, draw_sky
 from simulation.disturbance import NOTHING
@@ -63,8 +64,9 @@ KINDS: Final[dict[str, dict[Sensor, tuple[str, ...]]]] = {
             "dark rock",
             "dry hills",
             "harvest",
+            "clear-cut",
         ),
-        "s1": ("ploughed", "bare soil", "radar shadow", "dark rock", "dry hills", "harvest"),
+        "s1": ("ploughed", "bare soil", "radar shadow", "dark rock", "dry hills", "harvest", "clear-cut"),
     },
     "Flooded Area": {
         "s2": ("permanent water", "cloud shadow", "terrain shadow", "paddies", "tide", "dark roofs", "wet soil"),
@@ -308,6 +310,12 @@ def _harvest(draw: _Draw) -> Stage:
     return draw.stage(place, draw.weather(draw.day((185, 215)), wetness=(0.0, 0.5)))
 
 
+def _clear_cut(draw: _Draw) -> Stage:
+    """A forest with felled compartments."""
+    plan = distractors.PAINTERS["clear-cut"](distractors.Sketch(draw.rng, draw.pool, draw.biome, (0.0,)))
+    return draw.stage(plan.place, draw.weather(plan.day))
+
+
 def _permanent_water(draw: _Draw) -> Stage:
     """A lake, a river or the sea, of any colour and under any wind."""
     place = draw.waters("lake", "coast", "river", "lake")
@@ -456,6 +464,7 @@ PAINTERS: Final[dict[str, Painter]] = {
     "dark rock": _dark_rock,
     "dry hills": _dry_hills,
     "harvest": _harvest,
+    "clear-cut": _clear_cut,
     "permanent water": _permanent_water,
     "calm lake": _calm_lake,
     "paddies": _paddies,
@@ -480,6 +489,7 @@ FITS: Final[dict[str, Callable[[Biome], bool]]] = {
     "dark rock": lambda b: has(b.soils, *DARK_ROCKS),
     "rock": lambda b: has(b.soils, M.ROCK, M.LIMESTONE, M.SHALE, M.LAVA),
     "smooth soil": lambda b: has(b.soils, M.SAND, M.SALT),
+    "clear-cut": distractors.FITS["clear-cut"],
     "wet snow": lambda b: b.snow >= 0.2,
     "paddies": lambda b: b.name in ("tropical", "monsoon", "temperate", "mediterranean"),
     "dry hills": lambda b: min(b.summer_green, b.winter_green) < DRY_GRASS_BELOW,

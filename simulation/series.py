@@ -122,7 +122,8 @@ def _calendar(sensor: Sensor, looks: int, rng: np.random.Generator) -> tuple[flo
 def _event_plan(kind: str, biome: Biome, pool: FieldPool, rng: np.random.Generator) -> Plan:
     place, now = _somewhere(rng, pool, biome, kind)
     snow = now.snow if kind == "quake" else 0.0
-    return Plan(place, now.day, snow=snow)
+    rained = (0.5, 1.0) if kind == "flood" else None  # what floods the plain has also wetted the land around it
+    return Plan(place, now.day, snow=snow, wetness_at_last=rained)
 
 
 def _other_plan(kind: str, biome: Biome, before: tuple[float, ...], pool: FieldPool, rng: np.random.Generator) -> Plan:
@@ -198,8 +199,10 @@ class _Orbit:
     def weather(self, look: int, rng: np.random.Generator) -> Conditions:
         """Rain and growth of one look; snow lies as the plan says, more or less."""
         drawn = _weather(self.plan.place.biome, self._day(look), rng)
-        snow = self.plan.snow_at_last if look == len(self.before) - 1 else self.plan.snow
+        last = look == len(self.before) - 1
+        snow = self.plan.snow_at_last if last else self.plan.snow
         lying = float(np.clip(snow * rng.uniform(0.85, 1.1), 0, 1))
-        wetness = drawn.wetness if self.plan.wetness is None else float(rng.uniform(*self.plan.wetness))
+        span = (self.plan.wetness_at_last if last else None) or self.plan.wetness
+        wetness = drawn.wetness if span is None else float(rng.uniform(*span))
         shift = self.plan.green_shift + float(rng.normal(0, 0.03))
         return replace(drawn, snow=lying, wetness=wetness, green_shift=shift)

@@ -14,9 +14,11 @@ import typer
 
 from commands import (
     alerts,
+    corpus,
     deadletters,
     demo,
     encoders,
+    evaluate,
     health,
     queries,
     receivers,
@@ -64,7 +66,9 @@ search.register(app)
 alerts.register(app)
 health.register(app)
 encoders.register(app)
+evaluate.register(app)
 deadletters.register(app)
+corpus.register(app)
 
 
 def main() -> None:

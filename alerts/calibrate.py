@@ -30,6 +30,7 @@ from alerts.standing import Held
 from alerts.thresholds import ReleaseBackground, Threshold, WithBackground, threshold
 from archive.interface import Archive, ArchiveFilter
 from schemas.database import reading, transaction
+from schemas.errors import Rejected
 from schemas.messages import Sensor, StandingQuery
 from schemas.tables import AcquisitionRow, CoverageRow, QueryRow, ThresholdRow
 
@@ -45,7 +46,7 @@ class TextEncoder(Protocol):
         """Which vectors it makes."""
 
     def texts(self, sentences: list[str]) -> Floats:
-        """float32 (n, 384), unit rows."""
+        """float32 (n, 384), unit rows; `Rejected` if one of them cannot be understood."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,7 @@ class Calibrator:
         """Remember where everything is; nothing is read yet."""
         self._engine, self._archive, self._encoder, self._settings = engine, archive, encoder, settings
         self._seen_at: dict[tuple[Sensor, datetime], int] = {}
+        self._refused: set[str] = set()
 
     def run(self, held: Iterable[Held]) -> int:
         """Compute what is missing or outgrown.
@@ -126,6 +128,9 @@ class Calibrator:
         if not wanted:
             return 0
         vectors = self._vectors([each.query for each in wanted])
+        wanted = [each for each in wanted if each.query.query_id in vectors]
+        if not wanted:
+            return 0
         unmatched = self._unmatched()
         computed: list[tuple[Wanted, Threshold]] = []
         for sensor in sorted({each.sensor for each in wanted}):
@@ -152,8 +157,12 @@ class Calibrator:
         )
 
     def _wanted(self, held: Sequence[Held]) -> list[Wanted]:
-        """Thresholds without a row, then those computed when the archive was much smaller; one round's worth."""
+        """Thresholds without a row, then those computed when the archive was much smaller; one round's worth.
+
+        Queries that the encoder has refused are left out: they would fill every round.
+        """
         release = self._encoder.release
+        held = [each for each in held if each.query.sentence not in self._refused]
         totals: dict[Sensor, int] = {}
         missing, outgrown = [], []
         for each in held:
@@ -190,9 +199,22 @@ class Calibrator:
             return frozenset(session.scalars(wanted))
 
     def _vectors(self, queries: Sequence[StandingQuery]) -> dict[UUID, Floats]:
+        """Of those that the encoder understands; one that it does not must not hold up the others."""
         by_sentence = sorted({query.sentence for query in queries})
-        vectors = dict(zip(by_sentence, self._encoder.texts(by_sentence), strict=True))
-        return {query.query_id: vectors[query.sentence] for query in queries}
+        try:
+            vectors = dict(zip(by_sentence, self._encoder.texts(by_sentence), strict=True))
+        except Rejected:
+            vectors = {sentence: vector for sentence in by_sentence for vector in self._understood(sentence)}
+        return {query.query_id: vectors[query.sentence] for query in queries if query.sentence in vectors}
+
+    def _understood(self, sentence: str) -> Floats:
+        """The vector of one sentence, (1, 384), or nothing, (0, 384), and a word in the log."""
+        try:
+            return self._encoder.texts([sentence])
+        except Rejected as error:
+            log.error("standing query is not understood: it never alarms", sentence=sentence, reason=str(error))
+            self._refused.add(sentence)
+            return np.empty((0, 384), np.float32)
 
     def _release_background(self, sensor: Sensor) -> ReleaseBackground | None:
         found = self._encoder.background(sensor) if isinstance(self._encoder, WithBackground) else None

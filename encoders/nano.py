@@ -18,7 +18,7 @@ from encoders.checks import check_pixels, check_sentences
 from encoders.interface import DIMENSION, Pixels, Vectors
 from encoders.nano_background import Background, read_background
 from encoders.nano_planes import reduced
-from encoders.nano_text import TextTower, session_options
+from encoders.nano_text import TextHead, TextTower, session_options
 from schemas.errors import ReleaseMismatch, ReleaseNotFound
 
 FOLDER = Path(__file__).parent / "weights" / "nano"
@@ -62,8 +62,7 @@ class Nano:
             for sensor in self.sensors
         }
         self._tower = TextTower(folder, threads)
-        with np.load(folder / "text_head.npz") as head:
-            self._map = (head["weight"].astype(np.float32), head["bias"].astype(np.float32))
+        self._head = TextHead(folder)
 
     def images(self, pixels: Pixels, sensor: str, present_bands: Sequence[str] | None = None) -> Vectors:
         """Embed chips; see `encoders.interface.Encoder.images`.
@@ -82,10 +81,7 @@ class Nano:
     def texts(self, sentences: list[str]) -> Vectors:
         """Embed sentences; see `encoders.interface.Encoder.texts`."""
         check_sentences(sentences)
-        weight, bias = self._map
-        mapped = self._tower.vectors(sentences) @ weight.T + bias
-        vectors: Vectors = mapped / np.linalg.norm(mapped, axis=1, keepdims=True)
-        return vectors
+        return self._head(self._tower.vectors(sentences))
 
     def background(self, sensor: str) -> Background | None:
         """Vectors of ordinary simulated places on which nothing happened, and how they changed within weeks.

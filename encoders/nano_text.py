@@ -30,10 +30,15 @@ _NOTHING = np.zeros(0, np.float32)
 FORMATS = (1, 2)
 """Formats of `text_head.npz` that can be read."""
 
-UNKNOWN = "[UNK]"
-"""The piece that stands for words that the tokenizer cannot spell."""
+_NOTHING = np.zeros(0, np.float32)
 
-_log = structlog.get_logger("encoders")
+FORMATS = (1, 2)
+"""Formats of `text_head.npz` that can be read."""
+
+_NOTHING = np.zeros(0, np.float32)
+
+FORMATS = (1, 2)
+"""Formats of `text_head.npz` that can be read."""
 
 _NOTHING = np.zeros(0, np.float32)
 
@@ -103,7 +108,10 @@ class TextTower:
 
 
 class TextHead:
-    """The trained map from MiniLM's sentence vectors into the shared space: affine, with a hidden layer since format 2.
+    """The trained map from MiniLM's sentence vectors into the shared space.
+
+    Format 1 is affine; format 2 adds a hidden layer and a pull towards the names of the labels that a sentence is
+    surely about. What each part is for is said in `training.text_head`.
 
     Args:
         folder: of a release; `text_head.npz` is read. Without a version it is the affine map of format 1.
@@ -118,18 +126,30 @@ class TextHead:
             if version not in FORMATS:
                 raise ReleaseMismatch(f"text_head.npz of {folder} has format {version}, this build reads {FORMATS}")
             parts = {name: stored[name].astype(np.float32) for name in stored.files if name != "version"}
+        self._pull, self._sure_from, self._sharpness = parts.get("pull", np.zeros(3, np.float32))
         self._weight, self._bias = parts["weight"], parts["bias"]
         width = len(self._bias)
         self._inner = (parts.get("inner_weight", np.zeros((0, width), np.float32)), parts.get("inner_bias", _NOTHING))
         self._outer = parts.get("outer_weight", np.zeros((width, 0), np.float32))
+        self._names = parts.get("prototypes", np.zeros((0, width), np.float32))
 
     def __call__(self, sentences: NDArray[np.float32]) -> NDArray[np.float32]:
         """MiniLM's vectors, float32 (n, 384), to unit vectors of the shared space, float32 (n, 384)."""
         weight, bias = self._inner
         bent = np.maximum(sentences @ weight.T + bias, 0) @ self._outer.T
-        mapped = sentences @ self._weight.T + self._bias + bent
-        vectors: NDArray[np.float32] = mapped / np.linalg.norm(mapped, axis=1, keepdims=True)
-        return vectors
+        heard = unit(sentences @ self._weight.T + self._bias + bent)
+        if not len(self._names):
+            return heard
+        cosines = heard @ self._names.T
+        odds = np.exp((cosines - cosines.max(axis=1, keepdims=True)) * self._sharpness)
+        sure = np.maximum(cosines - self._sure_from, 0) * odds / odds.sum(axis=1, keepdims=True)
+        return unit(heard + self._pull * sure @ self._names)
+
+
+def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows of length 1."""
+    found: NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return found
 
 
 def session_options(threads: int | None) -> onnxruntime.SessionOptions:

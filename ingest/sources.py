@@ -173,6 +173,19 @@ def remove_source(engine: Engine, name: str) -> None:
         session.delete(row)
 
 
+def source_of(url: str, collection: str, area: Mapping[str, object], allow_hosts: Sequence[str] = ()) -> Source:
+    """A catalogue that is read once, by a person at the command line, and not kept.
+
+    Raises:
+        UsageError: bad URL or host.
+    """
+    preset = preset_for(url)
+    known = preset_named(preset)
+    own = [*_own_hosts(url, True), *(_checked_host(host) for host in allow_hosts)]
+    hosts = tuple(dict.fromkeys([*own, *(known.hosts + known.asset_hosts if known else ())]))
+    return Source("once", url, (collection,), datetime.now(UTC), area, hosts, preset)
+
+
 def _check_offer(source: Source) -> None:
     """Whether the catalogue has these collections."""
     from ingest.catalogue import open_catalogue  # noqa: PLC0415  (pystac-client: half a second that a list need not wait)

@@ -86,6 +86,7 @@ _MEDITERRANEAN: Final = Biome(
         (M.SOIL_GREY, 0.1),
         (M.SOIL_YELLOW, 0.07),
         (M.SHALE, 0.05),
+        (M.PAVEMENT, 0.05),
     ),
     0.12,
     0.85,
@@ -93,7 +94,7 @@ _MEDITERRANEAN: Final = Biome(
     140,
     38,
     shrubs=((M.CHAPARRAL, 0.75), (M.SAGE, 0.25)),
-    plant_cover=0.30,
+    plant_cover=0.22,
     regions=((-9, 37, -1, 42), (20, 37, 30, 41), (-123, 34, -117, 40), (-72, -37, -70, -31), (116, -34, 119, -31)),
 )
 _SAVANNA: Final = Biome(
@@ -125,11 +126,12 @@ _DESERT: Final = Biome(
     "desert",
     ((M.OAK, 1.0),),
     (
-        (M.SAND, 0.25),
-        (M.SOIL_LIGHT, 0.15),
+        (M.SAND, 0.22),
+        (M.PAVEMENT, 0.2),
+        (M.SOIL_LIGHT, 0.11),
         (M.SOIL_RED, 0.12),
-        (M.ROCK, 0.12),
-        (M.SOIL_BROWN, 0.1),
+        (M.ROCK, 0.08),
+        (M.SOIL_BROWN, 0.06),
         (M.SHALE, 0.06),
         (M.SOIL_GREY, 0.06),
         (M.LAVA, 0.05),
@@ -148,7 +150,7 @@ _DESERT: Final = Biome(
 _STEPPE: Final = Biome(
     "steppe",
     ((M.BROADLEAF, 0.6), (M.CONIFER, 0.4)),
-    ((M.SOIL_BROWN, 0.4), (M.SOIL_DARK, 0.3), (M.SOIL_LIGHT, 0.2), (M.SOIL_GREY, 0.1)),
+    ((M.SOIL_BROWN, 0.4), (M.SOIL_DARK, 0.3), (M.SOIL_LIGHT, 0.2), (M.SOIL_GREY, 0.1), (M.PAVEMENT, 0.08)),
     0.4,
     0.2,
     0.35,

@@ -31,7 +31,7 @@ from simulation.labels import (
 from simulation.layout import Place
 from simulation.optics import OpticalView, Sky, see
 from simulation.scenes import draw_place
-from simulation.spectra import Conditions, conditions, snow_share
+from simulation.spectra import Conditions, conditions, season, snow_share
 
 Sensor = Literal["s1", "s2"]
 Attributes = Mapping[str, str | float]
@@ -41,6 +41,9 @@ SIDE: Final = 120
 
 SHARES: Final = {"none": 0.53, "burn": 0.22, "flood": 0.16, "quake": 0.09}
 """How often a chip has had which event. Many more than on Earth: they are what the model is for."""
+
+UNSEEN_SHARE: Final = 0.05
+"""Share of a radar chip under dry snow from which "Snow and Ice" is neither present nor absent."""
 
 
 FIRE_PRONE: Final = ("mediterranean", "savanna", "steppe", "desert", "dry chaco", "monsoon")
@@ -63,7 +66,7 @@ class Chips:
         fractions: float32, (n, 12): share of the visible chip that each of `LABELS` covers. Water includes flood water;
             burnt ground counts as its former cover only where little was consumed.
         labels: Per chip, the names that count as present.
-        ambiguous: Per chip, the event names that are neither present nor absent.
+        ambiguous: Per chip, the event names, and on radar dry snow, that are neither present nor absent.
         attributes: Per chip, words and numbers for captions.
     """
 
@@ -166,6 +169,7 @@ def _weather(biome: Biome, day: float, rng: np.random.Generator) -> Conditions:
     snowy = rng.random() < biome.snow * min(1.3 * winter, 1.0)
     snow = float(rng.choice([rng.uniform(0.2, 0.9), 1.0])) if snowy else 0.0
     wetness = float(rng.beta(1.2, 3.0) if biome.name in ("desert", "savanna", "steppe") else rng.beta(2.0, 2.5))
+    wetness *= 0.35 + 0.65 * season(biome, day)  # where the grass is brown the ground is dry
     return conditions(biome, day, wetness=wetness, snow=snow, green_shift=float(rng.normal(0, 0.15)))
 
 
@@ -183,10 +187,10 @@ def draw_sky(biome: Biome, day: float, rng: np.random.Generator) -> Sky:
         sun_zenith_deg=zenith,
         sun_azimuth_deg=azimuth,
         haze=float(rng.normal(0.0, 0.1)) if rng.random() < 0.86 else float(rng.uniform(0.15, 1.3)),
-        rayleigh=float(rng.uniform(0.75, 1.15)) if top_of_atmosphere else float(rng.normal(-0.02, 0.05)),
+        rayleigh=float(rng.uniform(0.75, 1.15)) if top_of_atmosphere else float(rng.normal(-0.05, 0.05)),
         cloud_share=float(rng.uniform(0.01, 0.6)) if rng.random() < 0.14 else 0.0,
         cirrus=float(rng.uniform(0.05, 0.6)) if rng.random() < 0.08 else 0.0,
-        blur=float(rng.choice([rng.uniform(0.04, 0.12), 0.25], p=[0.8, 0.2])),
+        blur=float(rng.choice([rng.uniform(0.10, 0.20), 0.25], p=[0.8, 0.2])),
         smooth=bool(rng.random() < 0.6),
         gain=float(np.exp(rng.normal(0, 0.07))),
         glint=float(rng.choice([0.0, rng.uniform(0, 0.03)], p=[0.75, 0.25])),
@@ -203,9 +207,10 @@ def draw_beam(rng: np.random.Generator) -> Beam:
         noise_db=float(rng.uniform(-34, -23)),
         looks=float(rng.choice([4.4, rng.uniform(4, 7), rng.uniform(8, 40)], p=[0.55, 0.25, 0.2])),
         terrain=float(rng.choice([rng.uniform(0.05, 0.4), 1.0], p=[0.75, 0.25])),
-        wind=float(rng.beta(1.2, 2.5)),
-        gain_db=float(rng.normal(0, 0.6)),
+        wind=float(rng.beta(1.4, 2.3)),
+        gain_db=float(rng.normal(0, 0.5)),
         stripes=float(rng.uniform(1, 4)) if rng.random() < 0.02 else 0.0,
+        border=float(rng.uniform(0.02, 0.3)) if rng.random() < 0.01 else 0.0,
     )
 
 
@@ -228,6 +233,7 @@ def _shoot(
         "snow": round(now.snow, 2),
         **words,
     }
+    hidden: frozenset[str] = frozenset()
     if sensor == "s2":
         sky = sky or draw_sky(place.biome, now.day, rng)
         if event.severity is not None and event.burn_age_days < 10 and rng.random() < 0.3:
@@ -238,10 +244,13 @@ def _shoot(
     else:
         radar = illuminate(place, now, event, beam or draw_beam(rng), pool=pool, rng=rng)
         pixels, clear = radar.pixels, np.ones(place.shape, np.float32)
-        fractions = cover_fractions(place, now, event, radar.burn_visible, radar.flood_visible, clear)
+        unseen = float(radar.snow_hidden.mean())
+        seen_through = replace(now, snow=0.0) if unseen > UNSEEN_SHARE else now
+        fractions = cover_fractions(place, seen_through, event, radar.burn_visible, radar.flood_visible, clear)
+        hidden = _hidden(event) | (frozenset({"Snow and Ice"}) if unseen > UNSEEN_SHARE else frozenset())
     if rng.random() < 0.04:
         _cut_edge(pixels, rng)
-    return _Shot(pixels, fractions, attributes, _hidden(event) if sensor == "s1" else frozenset())
+    return _Shot(pixels, fractions, attributes, hidden)
 
 
 def _hidden(event: Disturbance) -> frozenset[str]:

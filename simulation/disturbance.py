@@ -150,8 +150,8 @@ def burnt_spectra(
         Two float32 arrays (13,): consumed, scorched.
     """
     char = (1 - darkness) * table[M.CHAR] + darkness * table[M.BLACK_CHAR]
-    white = 0.35 * ash * np.exp(-age_days / 20.0)
-    black = (1 - white) * (0.45 + 0.45 * np.exp(-age_days / 250.0))
+    white = 0.3 * ash * np.exp(-age_days / 20.0)
+    black = (1 - white) * (0.38 + 0.6 * np.exp(-age_days / 250.0))
     consumed = white * table[M.ASH] + black * char + (1 - white - black) * soil
     fallen = 1 - float(np.exp(-age_days / 180.0))
     scorched = (1 - fallen) * table[M.SCORCHED] + fallen * (0.5 * table[M.TWIGS] + 0.5 * soil)
@@ -182,19 +182,17 @@ def _burn(image: FloatArray, place: Place, event: Disturbance, severity: FloatAr
     on Geoscience and Remote Sensing 37, 217).
     """
     table = variants(place.traits, place.biome)
-    options = [int(material) for material, _ in place.biome.soils]
-    common = int(
-        np.bincount(choose_material(place.biome.soils, place.traits[:, 2])[place.regions[::8, ::8].ravel()]).argmax()
-    )
-    soil = table[common if common in options else options[0]] * np.float32(0.82)
+    soils = choose_material(place.biome.soils, place.traits[:, 2])
+    soil = table[np.bincount(soils[place.regions[::8, ::8].ravel()]).argmax()] * np.float32(0.92)
     consumed, scorched = burnt_spectra(event.burn_age_days, event.char_darkness, event.ash, soil, table)
     stubble = (np.float32(0.65) * soil + np.float32(0.35) * table[M.DRY_GRASS]).astype(np.float32)
     load = np.clip(per_cover(LOAD)[place.cover] * (0.6 + 0.8 * place.traits[:, 14]), 0, 1)[place.regions]
-    film = np.clip(load + np.float32(0.75) * (severity - np.float32(0.45)), 0.15, 1).astype(np.float32)
+    film = load + np.float32(0.8) * (severity - np.float32(0.45)) + np.float32(0.9 * (event.char_darkness - 0.5))
+    film = np.clip(film, 0.12, 1).astype(np.float32)
     brown = np.clip(1.6 * severity * (1 - severity), 0, 0.4) * load
     black = np.clip(1.35 * severity - 0.12, 0, 0.97) * (severity > 0.02)
     regrown = np.float32((1 - np.exp(-event.burn_age_days / 500.0)) * greenup)
-    mottle = np.clip(1 + np.float32(0.18) * place.grain + np.float32(0.12) * place.patches, 0.5, 1.7)
+    mottle = np.clip(1 + np.float32(0.08) * place.grain + np.float32(0.12) * place.patches, 0.5, 1.7)
     charred = black * mottle * (1 - regrown)
     image *= 1 - np.clip(black + brown * (1 - black), 0, 1)
     image += (charred * film) * consumed[:, None, None]

@@ -20,7 +20,8 @@ Sources, by tag in the table:
      45, 1161 (the five shapes of soil curves: organic, iron-affected, calcareous, dark basic); Nagler et al. 2000,
      Remote Sensing of Environment 71, 207 (weathered against fresh litter); Okin et al. 2001 (grey desert shrubs);
      Vane et al. 1993 and Asner 1998 (deep shade transmits in the infrared only); Sulik and Long 2016 (flowering oilseed
-     rape); Dekker et al. 2001 and Kutser et al. 2005 (glacial flour, humic lakes); Painter et al. 2013 (dust on snow).
+     rape); Dekker et al. 2001 and Kutser et al. 2005 (glacial flour, humic lakes);
+     Potter and Rossman 1977, Science 196, 1446 (varnished desert pavement); Painter et al. 2013 (dust on snow).
 Values are thousandths of reflectance. B10 (1.375 um) is water vapour's: the surface is not seen there, so it holds the
 value interpolated between B09 and B11 and is replaced when the atmosphere is added.
 """
@@ -88,6 +89,7 @@ class Material(IntEnum):
     GLACIAL_WATER = 49
     TANNIN_WATER = 50
     DIRTY_SNOW = 51
+    PAVEMENT = 52
 
 
 _TABLE: Final[dict[Material, tuple[int, ...]]] = {
@@ -144,6 +146,7 @@ _TABLE: Final[dict[Material, tuple[int, ...]]] = {
     Material.GLACIAL_WATER: (80, 100, 115, 80, 72, 38, 36, 30, 24, 14, 7, 5, 4),  # I
     Material.TANNIN_WATER: (8, 9, 11, 11, 11, 9, 8, 7, 6, 5, 3, 3, 2),  # I
     Material.DIRTY_SNOW: (330, 360, 370, 365, 365, 355, 345, 330, 320, 290, 120, 45, 42),  # I
+    Material.PAVEMENT: (60, 72, 100, 140, 155, 168, 180, 190, 194, 210, 265, 315, 295),  # I
 }
 
 SPECTRA: Final[FloatArray] = np.array([_TABLE[material] for material in Material], np.float32) / np.float32(1000)
@@ -155,22 +158,15 @@ def _named(*names: str) -> tuple[int, ...]:
 
 
 LEAVES: Final = _named(
-    "BROADLEAF",
-    "CONIFER",
-    "RAINFOREST",
-    "OAK",
-    "GREEN_GRASS",
-    "GREEN_CROP",
-    "CHAPARRAL",
-    "HEATH",
-    "RAPE_FLOWER",
-    "RICE",
+    *("BROADLEAF", "CONIFER", "RAINFOREST", "OAK", "CHAPARRAL", "HEATH"),
+    *("GREEN_GRASS", "GREEN_CROP", "RAPE_FLOWER", "RICE"),
 )
 """Rows that hold leaves."""
 LITTER: Final = _named("DRY_GRASS", "STRAW", "TWIGS", "GREY_GRASS", "BLEACHED_GRASS", "GOLDEN_GRASS", "SAGE")
 """Rows that hold dry plants (and shrubs that are mostly wood)."""
-SOILS: Final = _named("SOIL_DARK", "SOIL_BROWN", "SOIL_RED", "SOIL_LIGHT", "SAND", "ROCK", "LAVA", "SALT") + _named(
-    "SOIL_BASALT", "SOIL_GREY", "SOIL_YELLOW", "SOIL_PEAT", "LIMESTONE", "SHALE"
+SOILS: Final = _named(
+    *("SOIL_DARK", "SOIL_BROWN", "SOIL_RED", "SOIL_LIGHT", "SAND", "ROCK", "LAVA", "SALT"),
+    *("SOIL_BASALT", "SOIL_GREY", "SOIL_YELLOW", "SOIL_PEAT", "LIMESTONE", "SHALE", "PAVEMENT"),
 )
 """Rows that hold ground, which darkens when it is wet."""
 WATERS: Final = _named("CLEAR_WATER", "GREEN_WATER", "TURBID_WATER", "FLOOD_WATER", "GLACIAL_WATER", "TANNIN_WATER")

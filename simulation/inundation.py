@@ -57,11 +57,11 @@ def fill(height: FloatArray, share: float, steepness: float) -> FloatArray:
     Geographical Information Science 22, 167.
     """
     level = np.float32(quantile(height, share))
-    depth = np.clip((level - height) * np.float32(steepness), 0, 1).astype(np.float32)
+    depth: FloatArray = np.clip((level - height) * np.float32(steepness), 0, 1).astype(np.float32)
     coarse = block_mean(height, GRID)
     wet, sources = coarse < level, coarse < np.float32(quantile(height, min(0.25 * share, 0.1)))
     if not (wet & sources).any():
         return depth
     way = enlarge(connected(wet, sources).astype(np.float32), GRID, smooth=True)
-    reached: FloatArray = np.clip(way * 2.5, 0, 1).astype(np.float32)
-    return np.multiply(depth, reached, dtype=np.float32)
+    reached: FloatArray = np.asarray(np.clip(way * 2.5, 0, 1) * depth, np.float32)
+    return reached

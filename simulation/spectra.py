@@ -30,6 +30,9 @@ SOIL_WETNESS: Final = np.array(
 America Journal 66, 722: exponential darkening, saturating earlier in the visible, deeper in the shortwave infrared."""
 
 
+SKIN: Final = 1.8
+"""Exponent from the moisture of the soil to that of its skin, which is all the sensor sees and which dries within days.
+Representative of Lobell and Asner 2002 and of Idso et al. 1975, Journal of Applied Meteorology 14, 109."""
 PIGMENTS: Final = np.array([0.5, 0.5, 0.3, 0.6, 0.35, 0.1, 0, 0, 0, 0, 0, 0, 0], np.float32)
 """Logarithm of a canopy's reflectance from much to little chlorophyll. Source: representative of PROSAIL over 30-60
 ug/cm2, Feret et al. 2008, Remote Sensing of Environment 112, 3030."""
@@ -65,6 +68,13 @@ def conditions(biome: Biome, day: float, *, wetness: float, snow: float, green_s
     return Conditions(biome, summer, day, wetness, snow, green_shift)
 
 
+def season(biome: Biome, day: float) -> float:
+    """Usual greenness 0-1 of a biome's grass on a day of the local growing year (source: see `greenness`)."""
+    lag = 60.0 if biome.winter_green > biome.summer_green else 20.0
+    warm = 0.5 - 0.5 * float(np.cos(2 * np.pi * (day - lag) / 365.0))
+    return biome.winter_green + (biome.summer_green - biome.winter_green) * warm
+
+
 def greenness(traits: FloatArray, now: Conditions) -> FloatArray:
     """Green share 0-1 of the herbaceous cover of each region on the day.
 
@@ -78,10 +88,9 @@ def greenness(traits: FloatArray, now: Conditions) -> FloatArray:
     Returns:
         float32, (regions,).
     """
-    lag = 60.0 if now.biome.winter_green > now.biome.summer_green else 20.0
-    warm = 0.5 - 0.5 * float(np.cos(2 * np.pi * (now.day - lag) / 365.0))
-    season = now.biome.winter_green + (now.biome.summer_green - now.biome.winter_green) * warm
-    local: FloatArray = season + now.green_shift + 0.45 * (traits[:, 3] - 0.5) + 0.2 * (now.wetness - 0.4)
+    usual = season(now.biome, now.day)
+    spread = 0.15 + 1.2 * usual * (1 - usual)  # stands differ most while they turn
+    local: FloatArray = usual + now.green_shift + spread * (traits[:, 3] - 0.5) + 0.2 * (now.wetness - 0.4)
     return np.clip(local, 0.02, 1.0).astype(np.float32)
 
 
@@ -155,13 +164,13 @@ def reflectance(shares: FloatArray, traits: FloatArray, wetness: float, table: F
     Returns:
         float32, (regions, 13), reflectance 0-1.
     """
-    moist = np.clip(wetness + 0.6 * (traits[:, 6] - 0.5), 0, 1)[:, None]
+    moist = np.clip(wetness + 0.6 * (traits[:, 6] - 0.5), 0, 1)[:, None] ** SKIN
     rows = SPECTRA if table is None else table
     soils = list(SOILS)
     dark = 1 - SOIL_WETNESS * (1 - np.exp(-2.5 * moist)) / (1 - np.exp(-2.5))
     spectrum = shares @ rows
     ground = shares[:, soils] @ rows[soils]
-    spectrum = spectrum - ground + ground * dark * np.float32(0.86)
+    spectrum = spectrum - ground + ground * dark * np.float32(0.9)
     leaf = shares[:, list(LEAVES)].sum(axis=1, keepdims=True)
     spectrum *= 1 - 0.5 * leaf * LEAF_WATER * (traits[:, 6:7] - 0.5)
     spectrum *= np.exp(PIGMENTS * leaf * (traits[:, 10:11] - 0.5) + SWIR_SLOPE * (1 - leaf) * (traits[:, 11:12] - 0.5))
@@ -226,7 +235,8 @@ def _trees(s: FloatArray, i: Rows, x: _Stands) -> None:
 def _grass(s: FloatArray, i: Rows, x: _Stands) -> None:
     t = x.traits
     least = min(x.now.biome.plant_cover + 0.25, 0.65)
-    cover = least + (0.98 - least) * np.sqrt(t[:, 1])
+    most = min(0.5 + 1.6 * x.now.biome.plant_cover, 0.98)
+    cover = least + (most - least) * np.sqrt(t[:, 1])
     s[i, M.GREEN_GRASS] += cover * x.green
     s[i, M.DRY_GRASS] += cover * (1 - x.green)
     s[i, x.soil] += 1 - cover
@@ -259,11 +269,12 @@ def _crops(s: FloatArray, i: Rows, x: _Stands) -> None:
 
 def _shrub(s: FloatArray, i: Rows, x: _Stands) -> None:
     t = x.traits
-    cover = x.now.biome.plant_cover + 0.45 * t[:, 1]
+    arid = min(x.now.biome.plant_cover / 0.3, 1.0)
+    cover = x.now.biome.plant_cover + (0.2 + 0.25 * arid) * t[:, 1]
     shade = cover * (0.04 + 0.22 * t[:, 12] ** 1.5)
     s[i, M.CHAPARRAL] += cover - shade
     s[i, M.SHADE] += shade
-    sward = (1 - cover) * (0.15 + 0.6 * t[:, 13])
+    sward = (1 - cover) * (0.1 + 0.6 * t[:, 13]) * arid
     s[i, M.GREEN_GRASS] += sward * x.green
     s[i, M.DRY_GRASS] += sward * (1 - x.green)
     s[i, x.soil] += 1 - cover - sward

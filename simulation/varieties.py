@@ -1,6 +1,8 @@
-"""A place's own variety of every material: no two soils, swards or lakes are alike. In: the persistent traits of a
-place and its biome. Out: a table like `endmembers.SPECTRA`, the same at every acquisition. Stops at pure materials:
-their mixtures are in `simulation.spectra`."""
+"""A place's own variety of every material: no two soils, swards or lakes are alike.
+
+In: the persistent traits of a place and its biome. Out: a table like `SPECTRA`, the same at every acquisition.
+Stops at pure materials: their mixtures are in `simulation.spectra`.
+"""
 
 from typing import Final
 
@@ -41,8 +43,8 @@ iron oxides at 0.5 and 0.88 um, and a smooth remainder."""
 _SPREAD: Final[dict[tuple[int, ...], dict[str, float]]] = {
     LEAVES: {"gain": 0.13, "tilt": 0.05, "pigment": 0.25, "green": 0.12, "edge": 0.14, "plateau": 0.10, "water": 0.25}
     | {"swir2": 0.06, "blue": 0.10},
-    LITTER: {"gain": 0.18, "tilt": 0.12, "curve": 0.06, "blue": 0.12, "plateau": 0.05, "water": 0.08, "swir2": 0.10},
-    SOILS: {"gain": 0.26, "tilt": 0.14, "curve": 0.08, "iron": 0.16, "blue": 0.08, "water": 0.06, "swir2": 0.07}
+    LITTER: {"gain": 0.20, "tilt": 0.12, "curve": 0.06, "blue": 0.12, "plateau": 0.05, "water": 0.08, "swir2": 0.10},
+    SOILS: {"gain": 0.28, "tilt": 0.17, "curve": 0.08, "iron": 0.16, "blue": 0.08, "water": 0.06, "swir2": 0.07}
     | {"ripple": 0.03},
     WATERS: {"gain": 0.30, "tilt": 0.30, "blue": 0.15, "green": 0.20, "plateau": 0.25, "ripple": 0.05},
     SNOWS: {"gain": 0.07, "plateau": 0.05, "water": 0.25, "blue": 0.03},
@@ -62,7 +64,7 @@ for _rows, _spread in _SPREAD.items():
         _SIGMA[list(_rows), list(BASIS).index(_name)] = _value
 _SHAPES: Final = np.stack(list(BASIS.values()))
 _KIN: Final[dict[Material, tuple[Material, ...]]] = {
-    M.DRY_GRASS: (M.DRY_GRASS, M.GREY_GRASS, M.BLEACHED_GRASS, M.GOLDEN_GRASS, M.TWIGS),
+    M.DRY_GRASS: (M.DRY_GRASS, M.GREY_GRASS, M.BLEACHED_GRASS, M.GOLDEN_GRASS),
     M.STRAW: (M.STRAW, M.GOLDEN_GRASS, M.GREY_GRASS),
     M.CONIFER: (M.CONIFER, M.CONIFER, M.SHADE),
     M.RAINFOREST: (M.RAINFOREST, M.RAINFOREST, M.BROADLEAF),
@@ -95,9 +97,7 @@ def variants(traits: FloatArray, biome: Biome) -> FloatArray:
     shares = np.array([share for _, share in biome.shrubs])
     kin = {material: (list(rows), np.full(len(rows), 0.6)) for material, rows in _KIN.items()}
     kin[M.CHAPARRAL] = (list(shrubs), shares * 1.2)
-    mixed = {
-        material: rng.dirichlet(weights).astype(np.float32) @ table[rows] for material, (rows, weights) in kin.items()
-    }
-    for material, spectrum in mixed.items():
-        table[material] = spectrum
+    pure = table.copy()
+    for material, (rows, weights) in kin.items():
+        table[material] = rng.dirichlet(weights).astype(np.float32) @ pure[rows]
     return np.clip(table, 0.0005, 0.98).astype(np.float32)

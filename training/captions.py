@@ -5,6 +5,7 @@ Stops before the text tower: nothing here knows about vectors. Sentences about o
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 
 import numpy as np
@@ -60,18 +61,20 @@ class Caption:
     labels: tuple[int, ...]
 
 
+@cache
 def _withheld(phrase: str) -> bool:
     """Whether a phrase contains one that is kept for validation."""
     framed = f" {phrase.lower()} "
     return any(f" {unseen.lower()} " in framed for phrases in HELD_OUT.values() for unseen in phrases)
 
 
-def phrases_of(label: str) -> list[str]:
+@cache
+def phrases_of(label: str) -> tuple[str, ...]:
     """Phrases of a label that training sees, the listed ones first, then the products; held-out ones are left out."""
     listed = {phrase for phrases in TRAINED.values() for phrase in phrases}
     ways = [" ".join(words) for slots in COMBINED[label] for words in product(*slots)]
     phrases = dict.fromkeys([*TRAINED[label], *(way for way in ways if way not in listed)])
-    return [phrase for phrase in phrases if not _withheld(phrase)]
+    return tuple(phrase for phrase in phrases if not _withheld(phrase))
 
 
 def single_captions(held_out: bool = False) -> list[Caption]:

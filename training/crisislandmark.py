@@ -32,6 +32,8 @@ from training.corpus_facts import SPLITS, SourceFacts, facts_of, label_named, ph
 
 METADATA = "metadata.parquet"
 """The table of a corpus, ours and the published one."""
+OPTIONAL = frozenset({"file", "absent_labels", "unknown_labels", "state"})
+"""Columns that are used where the table has them."""
 LEAST_PX = 32
 """Chips with a shorter edge than this are no chips: every source has 120."""
 MAX_PROBLEMS = 10_000
@@ -58,6 +60,9 @@ class Sample:
         source: Where it comes from, prefix of the key.
         timestamp: Sensing time, UTC; none where the file does not say.
         crs: Of the chip's grid, as the file has it.
+        absent: Labels that are known not to be there; empty where the corpus does not say (the published one).
+        unknown: Labels that nobody can say are there or not, for example of a chip that an event half touches.
+        state: `pre` or `post` of an event, else empty.
     """
 
     key: str
@@ -70,6 +75,9 @@ class Sample:
     source: str
     timestamp: datetime | None
     crs: str | None
+    absent: frozenset[str] = frozenset()
+    unknown: frozenset[str] = frozenset()
+    state: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +88,9 @@ class Entry:
     labels: tuple[str, ...] | None
     split: str
     file: str | None
+    absent: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    state: str = ""
 
 
 @dataclass
@@ -161,7 +172,7 @@ class Corpus:
             self._skip(name, entry.key, "its source is unknown: training/corpus_facts.py lists those known")
             return
         labels = self._labels(name, entry)
-        sample = self._sample(group, name, entry, facts, labels) if labels else None
+        sample = self._sample(group, name, entry, facts, labels) if labels is not None else None
         if sample is not None:
             yield sample
 
@@ -193,10 +204,13 @@ class Corpus:
             source=facts.name,
             timestamp=when,
             crs=None if crs is None else str(crs),
+            absent=frozenset(entry.absent),
+            unknown=frozenset(entry.unknown),
+            state=entry.state,
         )
 
     def _labels(self, name: str, entry: Entry) -> frozenset[str] | None:
-        if not entry.labels:
+        if entry.labels is None or not (entry.labels or entry.absent):
             self._skip(name, entry.key, "the table gives it no labels")
             return None
         found = {text: label_named(text) for text in entry.labels}
@@ -286,6 +300,7 @@ def _entries(folder: Path, problems: list[str]) -> dict[str, Entry]:
     if path == loader:
         splits = {row["key"]: row["split"] for row in _rows(folder / "splits.parquet", {"key", "split"})}
     entries: dict[str, Entry] = {}
+    words: dict[object, Any] = {}  # the same few sets of labels and names of files, again and again: kept once
     for row in rows:
         key, file = str(row["key"]), row.get("file")
         if key in entries:
@@ -294,25 +309,29 @@ def _entries(folder: Path, problems: list[str]) -> dict[str, Entry]:
         said = str(splits.get(key, row.get("split")))
         labels = row["labels"]
         names = (labels,) if isinstance(labels, str) else None if labels is None else tuple(map(str, labels))
-        entries[key] = Entry(key, names, SPLITS.get(said.lower(), said), str(file) if file else None)
+        split = SPLITS.get(said.lower(), said)
+        more = (tuple(row.get("absent_labels") or ()), tuple(row.get("unknown_labels") or ()), row.get("state") or "")
+        facts = (names, split, str(file) if file else None, *more)
+        kept: list[Any] = [words.setdefault(fact, fact) for fact in facts]
+        entries[key] = Entry(key, *kept)
     return entries
 
 
-def _rows(path: Path, columns: set[str]) -> list[dict[str, Any]]:
-    parquet = _needed("pyarrow.parquet")
+def _rows(path: Path, columns: set[str]) -> Iterator[dict[str, Any]]:
+    """Rows of a table, batch by batch: the published one has 647,000."""
+    parquet = needed("pyarrow.parquet")
     try:
-        table = parquet.read_table(path)
+        with parquet.ParquetFile(path) as table:
+            names = table.schema_arrow.names
+            lacking = ", ".join(sorted(columns - set(names)))
+            if lacking:
+                raise UnreadableAsset(f"{path}: no column {lacking} (it has {', '.join(names)})")
+            for batch in table.iter_batches(4096, columns=[name for name in names if name in columns | OPTIONAL]):
+                yield from batch.to_pylist()
     except FileNotFoundError as error:
         raise NotFound(f"{path} is missing: fetch the corpus again") from error
     except (OSError, ValueError) as error:  # pyarrow.ArrowInvalid is a ValueError
         raise UnreadableAsset(f"{path}: not a whole parquet file ({_first_line(error)}): fetch it again") from error
-    lacking = columns - set(table.column_names)
-    if lacking:
-        raise UnreadableAsset(
-            f"{path}: no column {', '.join(sorted(lacking))} (it has {', '.join(table.column_names)})"
-        )
-    found: list[dict[str, Any]] = table.select([c for c in table.column_names if c in columns | {"file"}]).to_pylist()
-    return found
 
 
 def _group(file: Any, key: str) -> Any | None:
@@ -324,10 +343,15 @@ def _group(file: Any, key: str) -> Any | None:
 
 
 def _h5py() -> Any:
-    return _needed("h5py")
+    return needed("h5py")
 
 
-def _needed(module: str) -> Any:
+def needed(module: str) -> Any:
+    """A package of the extra `training`.
+
+    Raises:
+        SettingsError: it is not installed.
+    """
     try:
         return importlib.import_module(module)
     except ImportError as error:

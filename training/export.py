@@ -19,9 +19,13 @@ from encoders.nano_planes import reduced
 from schemas.errors import ReleaseMismatch
 from training.nano_model import NanoImage, NanoModel, Reduced
 from training.phrases import LABELS
+from training.text_head import save_head
 
 TOLERANCE = 2e-3
 """Largest difference of an embedding's component that half-precision weights may cause."""
+
+VERSION = "0.2"
+"""Of the architecture and the training data; the hash after it tells releases apart."""
 
 INPUTS = ("means", "spread", "valid")
 """Names of an image graph's inputs: the fields of `encoders.nano_planes.Planes`."""
@@ -134,10 +138,9 @@ def export_release(model: NanoModel, folder: Path, facts: dict[str, object]) -> 
         The release's name.
     """
     differences = {sensor: export_images(model, sensor, folder / f"{sensor}.onnx") for sensor in ("s2", "s1")}
-    weight, bias = model.text.map.weight.detach().numpy(), model.text.map.bias.detach().numpy()
-    np.savez(folder / "text_head.npz", weight=weight.astype(np.float16), bias=bias.astype(np.float16))
+    save_head(model.text, folder / "text_head.npz")
     digest = content_hash(folder)
-    release = f"nano-0.1+{digest[:12]}"
+    release = f"nano-{VERSION}+{digest[:12]}"
     sizes = {name: (folder / name).stat().st_size for name in FILES}
     content = {
         "release": release,

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from schemas.errors import UsageError
 from training.captions import Caption, asked_labels
 from training.phrases import LABELS
 
@@ -19,12 +20,21 @@ WIDTH = 384
 """Numbers of a sentence vector and of an embedding."""
 
 VERSION = 2
-"""Format of `text_head.npz`: 1 was the affine map alone, without a version; 2 adds the hidden layer."""
+"""Format of `text_head.npz`: 1 was the affine map alone, without a version; 2 adds hidden layer and prototypes."""
+
+PULL = 4.0
+"""How strongly a sentence that is surely about a label is drawn to the label's own name."""
+
+SURE_FROM = 0.45
+"""Cosine with a label's name from which the pull begins: field words outside the labels mostly lie below it."""
+
+SHARPNESS = 10.0
+"""Of the choice between labels that a sentence is about: 0.1 more cosine is e times the pull, so that neighbours
+("flooded vegetation", "flooded area") are not drawn together, while a sentence about two labels goes to both."""
 
 KIN: dict[tuple[str, str], float] = {
     ("Water", "Flooded Area"): 0.12,
-    ("Water", "Flooded Vegetation"): 0.10,
-    ("Flooded Area", "Flooded Vegetation"): 0.12,
+    ("Water", "Flooded Vegetation"): 0.06,
     ("Grass", "Shrub and Scrub"): 0.08,
     ("Grass", "Crops"): 0.08,
     ("Bare", "Shrub and Scrub"): 0.06,
@@ -47,6 +57,7 @@ class Recipe:
         strangers: share of a batch that no chip answers.
         kin: whether related labels count as a little alike (`KIN`).
         apart: weight of the term that keeps strangers as far from each other as MiniLM has them.
+        pull: see `PULL`; 0 leaves it out.
     """
 
     hidden: int = 256
@@ -55,23 +66,31 @@ class Recipe:
     batch: int = 384
     learning_rate: float = 6e-3
     strangers: float = 0.3
-    kin: bool = True
+    kin: bool = False
     apart: float = 0.5
+    pull: float = PULL
 
 
 class TextHead(nn.Module):
-    """From MiniLM's sentence vectors into the shared space, shared by both sensors: an affine map and a hidden layer.
+    """From MiniLM's sentence vectors into the shared space, shared by both sensors.
 
-    It starts as the identity around the mean of the training sentences: what all of them have in common says nothing.
-    The hidden layer starts at zero; it lets "burnt" and "charred" meet without dragging along all that lies between.
+    An affine map that starts as the identity around the mean of the training sentences (what all of them have in
+    common says nothing); a hidden layer that starts at zero and lets "burnt" and "charred" meet without dragging along
+    all that lies between; and a pull towards the names of the labels that a sentence is surely about.
 
     Args:
         mean: float32, (384,), mean of the training sentences.
+        names: float32, (12, 384), MiniLM's vectors of the labels' names.
         hidden: width of the hidden layer; 0 leaves it out.
+        pull: see `PULL`.
     """
 
-    def __init__(self, mean: Tensor, hidden: int = 256) -> None:
+    names: Tensor
+
+    def __init__(self, mean: Tensor, names: Tensor, hidden: int = 256, pull: float = PULL) -> None:
         super().__init__()
+        self.pull = pull
+        self.register_buffer("names", names.clone())
         self.map = nn.Linear(WIDTH, WIDTH)
         self.inner = nn.Linear(WIDTH, max(hidden, 1))
         self.outer = nn.Linear(max(hidden, 1), WIDTH, bias=False)
@@ -82,10 +101,21 @@ class TextHead(nn.Module):
             self.outer.weight.zero_()
         self.outer.requires_grad_(hidden > 0)
 
-    def forward(self, sentences: Tensor) -> Tensor:
-        """MiniLM's vectors (n, 384) to unit vectors (n, 384)."""
+    def bare(self, sentences: Tensor) -> Tensor:
+        """MiniLM's vectors (n, 384) to unit vectors (n, 384), without the pull."""
         bent = self.outer(functional.relu(self.inner(sentences)))
         return functional.normalize(self.map(sentences) + bent, dim=-1)
+
+    def prototypes(self) -> Tensor:
+        """The labels' names in the shared space: unit vectors, (12, 384)."""
+        return self.bare(self.names)
+
+    def forward(self, sentences: Tensor) -> Tensor:
+        """MiniLM's vectors (n, 384) to unit vectors (n, 384)."""
+        heard, names = self.bare(sentences), self.prototypes()
+        cosines = heard @ names.T
+        sure = functional.relu(cosines - SURE_FROM) * (cosines * SHARPNESS).softmax(dim=-1)
+        return functional.normalize(heard + self.pull * sure @ names, dim=-1)
 
 
 def save_head(head: TextHead, path: Path) -> None:
@@ -93,8 +123,9 @@ def save_head(head: TextHead, path: Path) -> None:
     names = ("map.weight", "map.bias", "inner.weight", "inner.bias", "outer.weight")
     state = head.state_dict()
     arrays = {name.replace("map.", "").replace(".", "_"): state[name].cpu().numpy() for name in names}
+    arrays["prototypes"] = head.prototypes().detach().cpu().numpy()
     halves = {name: value.astype(np.float16) for name, value in arrays.items()}
-    np.savez(path, version=np.array(VERSION), **halves)
+    np.savez(path, version=np.array(VERSION), pull=np.array([head.pull, SURE_FROM, SHARPNESS], np.float32), **halves)
 
 
 def likeness(asked: Tensor, kin: bool = True) -> tuple[Tensor, Tensor]:
@@ -160,6 +191,19 @@ class TextLoss(nn.Module):
         return loss + self.recipe.apart * drift
 
 
+def names_among(captions: Sequence[Caption], vectors: Tensor) -> Tensor:
+    """The vectors of the labels' own names: float32, (12, 384).
+
+    Raises:
+        UsageError: the captions lack the name of a label.
+    """
+    rows = {caption.text: row for row, caption in enumerate(captions)}
+    missing = [name for name in LABELS if name.lower() not in rows]
+    if missing:
+        raise UsageError(f"the captions lack the names of {', '.join(missing)}: train on `training_bank`")
+    return vectors[[rows[name.lower()] for name in LABELS]]
+
+
 def pretrained(
     captions: Sequence[Caption], vectors: Tensor, seed: int, recipe: Recipe | None = None, device: str = "cpu"
 ) -> TextHead:
@@ -174,6 +218,9 @@ def pretrained(
 
     Returns:
         The head, on that device.
+
+    Raises:
+        UsageError: the captions lack the name of a label.
     """
     recipe = recipe or Recipe()
     torch.manual_seed(seed)
@@ -184,7 +231,7 @@ def pretrained(
         strange, recipe.strangers / strange.sum().clamp(min=1), (1 - recipe.strangers) / (~strange).sum()
     )
     mean = vectors.mean(dim=0)
-    head = TextHead(mean, recipe.hidden).to(device).train()
+    head = TextHead(mean, names_among(captions, vectors), recipe.hidden, recipe.pull).to(device).train()
     loss_of = TextLoss(mean, recipe).to(device)
     optimiser = torch.optim.AdamW([*head.parameters(), *loss_of.parameters()], recipe.learning_rate, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -194,7 +241,7 @@ def pretrained(
         rows = torch.multinomial(odds, recipe.batch, generator=random)
         clean = vectors[rows].to(device)
         noise = torch.randn(clean.shape, generator=random).to(device) * recipe.noise
-        loss = loss_of(head(clean + noise), clean, asked[rows].to(device))
+        loss = loss_of(head.bare(clean + noise), clean, asked[rows].to(device))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

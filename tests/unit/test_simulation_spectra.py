@@ -27,7 +27,7 @@ def _ratio(spectrum: np.ndarray, plus: int, minus: int) -> float:
 
 
 def test_tables_have_a_row_per_name() -> None:
-    assert SPECTRA.shape == (len(Material), len(S2_BANDS)) == (52, 13)
+    assert SPECTRA.shape == (len(Material), len(S2_BANDS)) == (53, 13)
     assert len(S2_WAVELENGTHS_UM) == len(S2_GSD_M) == 13
     assert len(LABELS) == 12 and LABELS[Cover.SHRUB] == "Shrub and Scrub"
     assert set(SNOW_HELD) == set(Cover)

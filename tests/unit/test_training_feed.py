@@ -1,6 +1,7 @@
 """Reading a labelled feed: scale, offset, gaps, windows, and the figures over it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,10 @@ import rasterio
 from pyarrow import parquet
 from rasterio.transform import Affine
 
-from training.evaluate import embedded, minus_nbr, minus_nbr_on_land, minus_vh, ndwi, place_of
-from training.feed import LabelledChip, read_feed
+from schemas.errors import Rejected
+from training.feed import LabelledChip, place_at, read_feed
+from training.feed_measures import FIRES, embedded, place_of
+from training.indices import minus_nbr, minus_nbr_on_land, minus_vh, ndwi
 
 
 class Counting:
@@ -86,11 +89,24 @@ def chip(sensor: str, **planes: float) -> LabelledChip:
 
 def test_indices_rank_as_they_should() -> None:
     burnt, green, lake = chip("s2", B08=0.1, B12=0.25), chip("s2", B08=0.4, B12=0.1), chip("s2", B03=0.1, B08=0.02)
-    assert minus_nbr(burnt) > minus_nbr(green)
-    assert minus_nbr_on_land(lake) == -1
-    assert ndwi(lake) > ndwi(green)
-    assert minus_vh(chip("s1", VH=0.001)) == pytest.approx(30)
+    assert minus_nbr(burnt.pixels) > minus_nbr(green.pixels)
+    assert minus_nbr_on_land(lake.pixels) == -1
+    assert ndwi(lake.pixels) > ndwi(green.pixels)
+    assert minus_vh(chip("s1", VH=0.001).pixels) == pytest.approx(30)
 
 
-def test_only_fires_are_grouped_by_place() -> None:
-    assert place_of(chip("s2")) == "A_2024"
+def test_places_are_fires_boxes_of_the_map_or_else_items() -> None:
+    unplaced = chip("s2")
+    assert place_of(unplaced) == "A_2024"
+    assert place_of(replace(unplaced, place="3:4")) == "3:4"
+    assert place_of(replace(unplaced, place="3:4", source=FIRES)) == "A"
+    assert place_at(10.01, -0.01) == place_at(10.04, -0.04) != place_at(10.06, -0.01)
+
+
+def test_a_chip_that_the_encoder_refuses_is_named() -> None:
+    class Refusing(Counting):
+        def images(self, pixels: np.ndarray, sensor: str, present_bands: list[str]) -> np.ndarray:
+            raise Rejected("wrong units")
+
+    with pytest.raises(Rejected, match=r"A_2024, item at \(0, 0\): wrong units"):
+        embedded(Refusing(), [replace(chip("s1"), present=("VV",))])  # type: ignore[arg-type]

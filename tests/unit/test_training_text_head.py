@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 import torch
 
+from encoders.nano import FOLDER
 from encoders.nano_text import TextHead as RuntimeHead
-from schemas.errors import ReleaseMismatch
-from training.captions import Caption
+from encoders.nano_text import TextTower
+from schemas.errors import ReleaseMismatch, UsageError
+from training.captions import Caption, single_captions, training_bank
+from training.held_out import OTHER_FIELDS
 from training.phrases import LABELS
-from training.text_head import Recipe, TextHead, likeness, pretrained, save_head
-from training.text_report import Asked, as_numpy, far_from_names, near_names, stems, unseen_families
+from training.text_head import SURE_FROM, Recipe, TextHead, likeness, pretrained, save_head
+from training.text_report import Asked, as_numpy, asked, far_from_names, near_names, stems, unseen_families
 
 SMALL = Recipe(hidden=32, steps=60, batch=96, noise=0.02)
 
@@ -20,7 +23,7 @@ def toy(count: int = 40, seed: int = 0) -> tuple[list[Caption], torch.Tensor]:
     """Sentences around one direction a label, and strangers anywhere."""
     random = np.random.default_rng(seed)
     directions = np.random.default_rng(9).normal(size=(len(LABELS), 384))
-    captions = [Caption(f"{i}-{n}", (i,)) for i in range(len(LABELS)) for n in range(count)]
+    captions = [Caption(f"{i}-{n}" if n else LABELS[i].lower(), (i,)) for i in range(len(LABELS)) for n in range(count)]
     vectors = np.concatenate([directions[i] + random.normal(size=(count, 384)) * 1.5 for i in range(len(LABELS))])
     captions += [Caption(f"stranger {n}", ()) for n in range(count)]
     vectors = np.concatenate([vectors, random.normal(size=(count, 384)) * 1.8]).astype(np.float32)
@@ -31,7 +34,28 @@ def test_it_starts_as_the_identity_around_the_mean() -> None:
     _, vectors = toy(3)
     mean = vectors.mean(dim=0)
     expected = torch.nn.functional.normalize(vectors - mean, dim=-1)
-    torch.testing.assert_close(TextHead(mean, 16)(vectors), expected)
+    torch.testing.assert_close(TextHead(mean, vectors[:12], 16).bare(vectors), expected)
+
+
+def test_the_pull_brings_what_is_surely_a_label_to_its_name_and_leaves_the_rest() -> None:
+    captions, vectors = toy(10)
+    head = pretrained(captions, vectors, 0, SMALL)
+    names = head.prototypes()
+    before, after = head.bare(vectors) @ names.T, head(vectors) @ names.T
+    rows = torch.arange(120)
+    labels = torch.tensor([c.labels[0] for c in captions[:120]])
+    sure = before[rows, labels] > 0.5
+    gain = after[rows, labels][sure] - before[rows, labels][sure]
+    assert sure.any() and gain.min() > -1e-4 and gain.mean() > 0.02
+    unsure = before.amax(dim=1) < SURE_FROM
+    assert unsure.any()
+    torch.testing.assert_close(after[unsure], before[unsure])
+
+
+def test_a_bank_without_a_label_s_name_is_refused() -> None:
+    captions, vectors = toy(10)
+    with pytest.raises(UsageError, match="Water"):
+        pretrained(captions[1:], vectors[1:], 0, SMALL)
 
 
 def test_likeness_counts_shared_labels_orders_neighbours_and_ignores_pairs_of_strangers() -> None:
@@ -97,3 +121,21 @@ def test_figures_of_a_head_that_confuses_everything() -> None:
     sentences = Asked(np.eye(384, dtype=np.float32)[:24], np.arange(24) % 12)
     figures = near_names(lambda v: np.ones((len(v), 1), np.float32), np.eye(384, dtype=np.float32)[:12], sentences)
     assert figures["right"] == 0 and figures["margin"] == 0
+
+
+def test_words_that_nobody_trained_on_behave_like_their_label_s_name() -> None:
+    tower = TextTower(FOLDER, 1)
+    bank = training_bank(0, dressed=0, mixed=150, strangers=150, slips=0)
+    vectors = torch.from_numpy(tower.vectors([c.text for c in bank]))
+    head = as_numpy(pretrained(bank, vectors, 0, Recipe(steps=150)))
+    names = tower.vectors([name.lower() for name in LABELS])
+    figures = near_names(head, names, asked(tower, single_captions(held_out=True)))
+    affine = near_names(lambda v: v, names, asked(tower, single_captions(held_out=True)))
+    assert figures["right"] > 0.8 > affine["right"]
+    assert figures["own"] > 0.75
+    own = head(names)
+    assert (own @ own.T - np.eye(12)).max() < 0.9, "names of two labels have become one"
+    for phrase, label in (("charred forest", "Burned Area"), ("inundated fields", "Flooded Area")):
+        meant = Asked(tower.vectors([phrase]), np.array([LABELS.index(label)]))
+        assert near_names(head, names, meant)["own"] > 0.9
+    assert far_from_names(head, names, tower.vectors(list(OTHER_FIELDS)))["nearest"] < 0.5

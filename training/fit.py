@@ -1,0 +1,246 @@
+"""In: a recipe, pools of simulated chips, a bank of sentences. Out: a trained model and its learning curve.
+
+Stops at weights: `validate` measures them, `export` writes them, `compare` sets recipes against each other.
+"""
+
+import warnings
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import cast
+
+import numpy as np
+import structlog
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import OneCycleLR
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from simulation.chips import Sensor
+from training.augment import Batch, Draws, augmented
+from training.bank import Bank, wanted
+from training.label_sets import LabelSets
+from training.located import Located, harmonics_of
+from training.losses import closp_loss, label_weights, presence, sigmoid_loss, soft_target_loss
+from training.nano_model import NanoModel, Reduced
+from training.pool import Pool
+from training.recipes import Recipe
+from training.text_head import Recipe as TextRecipe
+from training.text_head import TextHead, TextLoss
+
+TEXT_NOISE = 0.045
+"""Standard deviation of the noise on each of a sentence vector's 384 numbers: words that mean the same lie near."""
+
+TEXT_WEIGHT = 0.2
+"""Share of the text's own loss, so that images do not undo what it has learnt."""
+
+LOCATION_WEIGHT = 0.25
+"""Share of the loss that draws an image and its place together."""
+
+AVERAGED = 0.998
+"""Decay of the running mean of the weights, which is what comes out."""
+
+_log = structlog.get_logger("training")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A pool on one device: float16 planes, float32 knowledge."""
+
+    means: Tensor
+    spread: Tensor
+    valid: Tensor
+    fractions: Tensor
+    clearness: Tensor
+    unsure: Tensor
+    harmonics: Tensor
+
+    def batch(self, rows: Tensor) -> Batch:
+        """Some chips as float32."""
+        means, spread, valid = (each[rows].float() for each in (self.means, self.spread, self.valid))
+        return Batch(means, spread, valid, self.fractions[rows], self.clearness[rows], self.unsure[rows])
+
+
+def loaded(pool: Pool, device: torch.device) -> Loaded:
+    """A pool's arrays on a device; on the host they stay mapped from disk."""
+
+    def moved(array: NDArray[np.generic]) -> Tensor:
+        tensor: Tensor = torch.from_numpy(np.array(array) if device.type == "cuda" else array)
+        return tensor.to(device)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # arrays mapped from disk are read-only, and nobody writes them
+        return Loaded(
+            moved(pool.means),
+            moved(pool.spread),
+            moved(pool.valid),
+            moved(pool.fractions),
+            moved(pool.clearness),
+            moved(pool.unsure.astype(np.float32)),
+            harmonics_of(moved(pool.lon_lat).cpu()).to(device),
+        )
+
+
+@dataclass
+class Fitted:
+    """What training leaves.
+
+    Attributes:
+        model: with averaged weights, in evaluation mode.
+        located: the location encoder, where the recipe has one.
+        curve: one row each so many steps: step, and the running loss of each sensor.
+    """
+
+    model: NanoModel
+    located: Located | None
+    curve: list[dict[str, float]] = field(default_factory=list)
+
+
+class _Trained(nn.Module):
+    """All that has gradients."""
+
+    def __init__(self, model: NanoModel, located: Located | None) -> None:
+        super().__init__()
+        self.model = model
+        self.located = located
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """The sentences of one step."""
+
+    picked: Tensor
+    vectors: Tensor
+
+
+class _Step:
+    """What one step needs, and how its loss is made."""
+
+    def __init__(self, recipe: Recipe, trained: _Trained, bank: Bank, sets: LabelSets | None, draws: Draws) -> None:
+        if recipe.loss == "closp" and sets is None:
+            raise ValueError(f"recipe {recipe.name!r} compares chips with their own captions: pass the label sets")
+        self.recipe, self.trained, self.bank, self.sets, self.draws = recipe, trained, bank, sets, draws
+
+    def loss(self, sensor: Sensor, chips: Loaded, heard: _Heard) -> Tensor:
+        """The loss of one batch of one sensor."""
+        device = chips.fractions.device
+        rows = torch.randint(len(chips.fractions), (self.recipe.batch,), generator=self.draws.chips, device=device)
+        reduced, batch = augmented(chips.batch(rows), sensor, self.draws, self.recipe.bands if sensor == "s2" else None)
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            images = self.trained.model.images[sensor](reduced)
+        images = images.float()
+        present = presence(batch.fractions) * batch.clearness
+        weights = label_weights(batch.fractions, batch.unsure)
+        if self.trained.located is None:
+            return self._against_text(images, present, weights, heard)
+        places = self.trained.located(chips.harmonics[rows])
+        if self.recipe.location == "added":
+            return self._against_text(functional.normalize(images + places, dim=-1), present, weights, heard)
+        aligned = closp_loss(images @ places.T * self.trained.model.log_scale.exp())
+        return (
+            self._against_text(images, present, weights, heard)
+            + self._against_text(places, present, weights, heard)
+            + LOCATION_WEIGHT * aligned
+        )
+
+    def _against_text(self, vectors: Tensor, present: Tensor, weights: Tensor, heard: _Heard) -> Tensor:
+        model = self.trained.model
+        if self.sets is not None and self.recipe.loss == "closp":
+            return closp_loss(vectors @ model.text(self.sets.vectors_of(present)).T)
+        targets, counts = wanted(self.bank.asked[heard.picked], present, weights)
+        cosines = vectors @ heard.vectors.T
+        if self.recipe.loss == "soft":
+            return soft_target_loss(cosines, targets, counts, model.log_scale)
+        return sigmoid_loss(cosines, targets, counts, model.log_scale, model.bias)
+
+
+def fit(
+    recipe: Recipe,
+    pools: Mapping[Sensor, Loaded],
+    bank: Bank,
+    head: TextHead,
+    *,
+    seed: int,
+    device: torch.device,
+    sets: LabelSets | None = None,
+) -> Fitted:
+    """Train one model.
+
+    Args:
+        recipe: how.
+        pools: of the recipe's sensors.
+        bank: sentences.
+        head: the text head as text alone has taught it; a copy is trained on.
+        seed: of every draw; on one kind of device the same seed gives the same model to rounding.
+        device: of the gradient steps.
+        sets: captions of sets of labels, which the recipe `closp` needs.
+    """
+    torch.manual_seed(seed)
+    draws = Draws(np.random.default_rng(seed), torch.Generator(device=device).manual_seed(seed))
+    model = NanoModel(deepcopy(head)).to(device).train()
+    trained = _Trained(model, None if recipe.location == "none" else Located().to(device)).train()
+    text_loss = TextLoss(bank.vectors.mean(dim=0), TextRecipe()).to(device)
+    text = [*model.text.parameters()]
+    mine = {id(each) for each in text}
+    others = [each for each in trained.parameters() if id(each) not in mine]
+    rate = recipe.learning_rate
+    groups = [
+        {"params": others, "weight_decay": 0.02},
+        {"params": text, "weight_decay": 0.0},
+        {"params": list(text_loss.parameters()), "weight_decay": 0.0},
+    ]
+    optimiser = AdamW(groups, rate)
+    schedule = OneCycleLR(optimiser, [rate, rate / 10, rate / 10], total_steps=recipe.steps, pct_start=0.1)
+    averaged = AveragedModel(trained, multi_avg_fn=get_ema_multi_avg_fn(AVERAGED), use_buffers=True)  # type: ignore[no-untyped-call]
+    fitted = Fitted(model, trained.located)
+    stepper = _Step(recipe, trained, bank, sets, draws)
+    running: dict[str, Tensor] = {}
+    for step in range(1, recipe.steps + 1):
+        picked = bank.draw(recipe.sentences, draws.chips)
+        clean = bank.vectors[picked]
+        blurred = clean + draws.normal(*clean.shape) * TEXT_NOISE
+        heard = model.text(blurred)
+        loss = TEXT_WEIGHT * text_loss(model.text.bare(blurred), clean, bank.asked[picked])
+        for sensor in recipe.sensors:
+            one = stepper.loss(sensor, pools[sensor], _Heard(picked, heard))
+            loss = loss + one
+            running[sensor] = 0.98 * running.get(sensor, one.detach()) + 0.02 * one.detach()
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(trained.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+        averaged.update_parameters(trained)
+        if step % max(recipe.steps // 40, 1) == 0:
+            row = {"step": float(step)} | {name: round(float(value), 4) for name, value in running.items()}
+            fitted.curve.append(row)
+            _log.info("training", recipe=recipe.name, seed=seed, **row)
+    best = cast(_Trained, averaged.module.eval())
+    fitted.model, fitted.located = best.model, best.located
+    return fitted
+
+
+@torch.no_grad()
+def embedded(model: NanoModel, pool: Loaded, sensor: Sensor, bands: tuple[float, ...] | None = None) -> Tensor:
+    """Vectors of a whole pool as simulated: (n, 384) on the pool's device.
+
+    Args:
+        model: in evaluation mode.
+        pool: its chips.
+        sensor: of the pool.
+        bands: 1 for bands that are there, 0 for the others; `None`: those of L2A, or both polarisations.
+    """
+    device = pool.fractions.device
+    width = pool.means.shape[1]
+    default = [0.0 if sensor == "s2" and band == 10 else 1.0 for band in range(width)]
+    there = torch.tensor(bands or default, device=device)[None, :, None, None]
+    parts = []
+    for start in range(0, len(pool.fractions), 256):
+        rows = torch.arange(start, min(start + 256, len(pool.fractions)), device=device)
+        batch = pool.batch(rows)
+        valid = batch.valid * there
+        parts.append(model.images[sensor](Reduced(batch.means * (valid > 0), batch.spread, valid)).float())
+    return torch.cat(parts)

@@ -24,6 +24,7 @@ from commands import (
     receivers,
     search,
     services,
+    simulate,
     sources,
 )
 from schemas.errors import SettingsError, TocsinError, UsageError
@@ -60,6 +61,7 @@ queries.register(app)
 receivers.register(app)
 services.register(app)
 demo.register(app)
+simulate.register(app)
 search.register(app)
 alerts.register(app)
 health.register(app)

@@ -223,6 +223,8 @@ def _shoot(
     words: Attributes,
     pool: FieldPool,
     rng: np.random.Generator,
+    sky: Sky | None = None,
+    beam: Beam | None = None,
 ) -> _Shot:
     attributes: dict[str, str | float] = {
         "biome": place.biome.name,
@@ -233,14 +235,14 @@ def _shoot(
     }
     hidden: frozenset[str] = frozenset()
     if sensor == "s2":
-        sky = draw_sky(place.biome, now.day, rng)
+        sky = sky or draw_sky(place.biome, now.day, rng)
         if event.severity is not None and event.burn_age_days < 10 and rng.random() < 0.3:
             sky = replace(sky, smoke=float(rng.uniform(0.1, 0.7)))
         view = see(place, now, event, sky, pool=pool, rng=rng)
         attributes["cloud"] = round(float(view.cloud.mean()), 3)
         pixels, fractions = view.pixels, _optical_fractions(place, now, event, view)
     else:
-        radar = illuminate(place, now, event, draw_beam(rng), pool=pool, rng=rng)
+        radar = illuminate(place, now, event, beam or draw_beam(rng), pool=pool, rng=rng)
         pixels = radar.pixels
         fractions, hidden = _radar_fractions(place, now, event, radar)
     if rng.random() < 0.04:

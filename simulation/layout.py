@@ -148,6 +148,9 @@ class Canvas:
         elevation = np.float32(relief * 0.25 * flat) * height
         rugged = np.clip(self.biome.relief_m / 140 * np.exp(rng.normal(-0.3, 0.7)), 0.02, 1) * STEEPEST
         elevation += np.float32(rugged * (0.12 if flat < 1 else 1.0)) * self.hills
+        east, south = gradient(elevation.astype(np.float32), 10.0)
+        steep = quantile(np.hypot(east, south).astype(np.float32), 0.95)
+        elevation = elevation * np.float32(min(1.0, REPOSE / max(steep, 1e-6)))
         return Place(
             self.biome,
             scene,
@@ -182,6 +185,9 @@ def dissected(rng: np.random.Generator, pool: FieldPool, shape: tuple[int, int])
 STEEPEST: Final = 0.45
 """Root mean square slope of the most rugged places, rise over run (24 degrees): where slopes stay stable, Burbank et
 al. 1996, Nature 379, 505, give mean hillslopes of 20-32 degrees."""
+
+REPOSE: Final = 0.78
+"""Slope, rise over run, that nine tenths of rugged ground stay below: tan 38 degrees, the angle of repose of scree."""
 
 FLAT_SCENES: Final = ("farmland", "pivots", "paddies", "wetland", "town")
 

@@ -131,7 +131,7 @@ SCENES: Final[dict[str, Painter]] = {
 """Painters by scene name."""
 
 _USUAL: Final = {
-    "farmland": 2.0,
+    "farmland": 3.0,
     "forest": 2.0,
     "pasture": 1.6,
     "shrubland": 1.2,
@@ -146,7 +146,7 @@ _USUAL: Final = {
 _ODDS: Final[dict[str, dict[str, float]]] = {
     "temperate": _USUAL | {"paddies": 0.6},
     "boreal": _USUAL | {"forest": 4.0, "farmland": 0.6, "ice": 1.5},
-    "mediterranean": _USUAL | {"shrubland": 3.5, "pasture": 2.6, "paddies": 0.5, "farmland": 2.0},
+    "mediterranean": _USUAL | {"shrubland": 3.5, "pasture": 2.6, "paddies": 0.5, "farmland": 3.0},
     "savanna": _USUAL | {"shrubland": 3.0, "pasture": 3.0, "pivots": 0.2},
     "tropical": _USUAL | {"forest": 3.5, "paddies": 3.0},
     "desert": {"barren": 3.0, "shrubland": 3.0, "pivots": 0.8, "town": 0.9, "coast": 0.3, "lake": 0.3, "river": 0.3},

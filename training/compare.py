@@ -180,8 +180,8 @@ def main() -> None:
             slug = recipe.name.replace(" ", "-").replace("'", "")
             save_weights(fitted, options.out / f"{slug}-{seed}.pt")
             line = {"recipe": recipe.name, "seed": seed, "steps": options.steps, **found, "curve": fitted.curve}
-            with (options.out / f"{slug}-{seed}.json").open("w") as file:
-                json.dump(line, file)
+            with (options.out / f"figures-{options.first_seed}.jsonl").open("a") as file:
+                file.write(json.dumps(line) + "\n")
             means = {key: figures["mean"] for key, figures in found.items()}
             sys.stdout.write(json.dumps({"recipe": recipe.name, "seed": seed, **means}) + "\n")
 

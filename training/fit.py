@@ -3,8 +3,9 @@
 Stops at weights: `validate` measures them, `export` writes them, `compare` sets recipes against each other.
 """
 
+import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import cast
@@ -40,6 +41,12 @@ TEXT_WEIGHT = 0.2
 LOCATION_WEIGHT = 0.25
 """Share of the loss that draws an image and its place together."""
 
+SCHEDULE = 10_000
+"""Steps of the learning rate's schedule, however many gradient steps the budget holds."""
+
+ROWS = 40
+"""Rows of a learning curve."""
+
 AVERAGED = 0.998
 """Decay of the running mean of the weights, which is what comes out."""
 
@@ -57,11 +64,23 @@ class Loaded:
     clearness: Tensor
     unsure: Tensor
     harmonics: Tensor
+    odds: Tensor
+
+    def draw(self, count: int, random: torch.Generator) -> Tensor:
+        """Rows of some chips: half of them as they come, half so that every label is there equally often."""
+        return torch.multinomial(self.odds, count, replacement=True, generator=random)
 
     def batch(self, rows: Tensor) -> Batch:
         """Some chips as float32."""
         means, spread, valid = (each[rows].float() for each in (self.means, self.spread, self.valid))
         return Batch(means, spread, valid, self.fractions[rows], self.clearness[rows], self.unsure[rows])
+
+
+def balanced(fractions: Tensor) -> Tensor:
+    """How often each chip is drawn, (n,): rare labels oftener than they come, see `Loaded.draw`."""
+    there = presence(fractions)
+    rarity = (there / there.sum(dim=0).clamp(min=1)).amax(dim=1)
+    return 0.5 / len(fractions) + 0.5 * rarity / rarity.sum()
 
 
 def loaded(pool: Pool, device: torch.device) -> Loaded:
@@ -81,6 +100,7 @@ def loaded(pool: Pool, device: torch.device) -> Loaded:
             moved(pool.clearness),
             moved(pool.unsure.astype(np.float32)),
             harmonics_of(moved(pool.lon_lat).cpu()).to(device),
+            balanced(moved(pool.fractions)),
         )
 
 
@@ -127,7 +147,7 @@ class _Step:
     def loss(self, sensor: Sensor, chips: Loaded, heard: _Heard) -> Tensor:
         """The loss of one batch of one sensor."""
         device = chips.fractions.device
-        rows = torch.randint(len(chips.fractions), (self.recipe.batch,), generator=self.draws.chips, device=device)
+        rows = chips.draw(self.recipe.batch, self.draws.chips)
         reduced, batch = augmented(chips.batch(rows), sensor, self.draws, self.recipe.bands if sensor == "s2" else None)
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             images = self.trained.model.images[sensor](reduced)
@@ -157,6 +177,15 @@ class _Step:
         return sigmoid_loss(cosines, targets, counts, model.log_scale, model.bias)
 
 
+def _progress(steps: int, seconds: float | None) -> Iterator[tuple[int, float]]:
+    """Numbers of steps from 1, and the share of the budget that is used after each, until it is spent."""
+    start, step, used = time.monotonic(), 0, 0.0
+    while used < 1:
+        step += 1
+        used = min(step / steps if seconds is None else (time.monotonic() - start) / seconds, 1.0)
+        yield step, used
+
+
 def fit(
     recipe: Recipe,
     pools: Mapping[Sensor, Loaded],
@@ -166,6 +195,7 @@ def fit(
     seed: int,
     device: torch.device,
     sets: LabelSets | None = None,
+    seconds: float | None = None,
 ) -> Fitted:
     """Train one model.
 
@@ -177,6 +207,8 @@ def fit(
         seed: of every draw; on one kind of device the same seed gives the same model to rounding.
         device: of the gradient steps.
         sets: captions of sets of labels, which the recipe `closp` needs.
+        seconds: of wall time instead of the recipe's steps, for a machine that is lent by the minute; the curve says
+            how many steps it was.
     """
     torch.manual_seed(seed)
     draws = Draws(np.random.default_rng(seed), torch.Generator(device=device).manual_seed(seed))
@@ -193,12 +225,12 @@ def fit(
         {"params": list(text_loss.parameters()), "weight_decay": 0.0},
     ]
     optimiser = AdamW(groups, rate)
-    schedule = OneCycleLR(optimiser, [rate, rate / 10, rate / 10], total_steps=recipe.steps, pct_start=0.1)
+    schedule = OneCycleLR(optimiser, [rate, rate / 10, rate / 10], total_steps=SCHEDULE + 1, pct_start=0.1)
     averaged = AveragedModel(trained, multi_avg_fn=get_ema_multi_avg_fn(AVERAGED), use_buffers=True)  # type: ignore[no-untyped-call]
     fitted = Fitted(model, trained.located)
     stepper = _Step(recipe, trained, bank, sets, draws)
     running: dict[str, Tensor] = {}
-    for step in range(1, recipe.steps + 1):
+    for step, used in _progress(recipe.steps, seconds):
         picked = bank.draw(recipe.sentences, draws.chips)
         clean = bank.vectors[picked]
         blurred = clean + draws.normal(*clean.shape) * TEXT_NOISE
@@ -212,9 +244,10 @@ def fit(
         loss.backward()
         nn.utils.clip_grad_norm_(trained.parameters(), 1.0)
         optimiser.step()
-        schedule.step()
+        while schedule.last_epoch < int(used * SCHEDULE):
+            schedule.step()
         averaged.update_parameters(trained)
-        if step % max(recipe.steps // 40, 1) == 0:
+        if used >= (len(fitted.curve) + 1) / ROWS:
             row = {"step": float(step)} | {name: round(float(value), 4) for name, value in running.items()}
             fitted.curve.append(row)
             _log.info("training", recipe=recipe.name, seed=seed, **row)

@@ -122,7 +122,6 @@ def _write_chunk(folder: Path, sensor: Sensor, seed: int, biomes: tuple[str, ...
     for name, values in _chunk(sensor, seed * 100_000 + number, biomes).items():
         array = open_memmap(folder / f"{name}.npy", mode="r+")
         array[rows] = values
-        array.flush()
     return number
 
 

@@ -3,11 +3,12 @@
 Stops at vectors: a release that ships is exported by `export` and checked against torch there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from encoders.checks import check_pixels, check_sentences
 from encoders.interface import Pixels, Vectors
@@ -20,24 +21,32 @@ CHIPS_PER_RUN = 32
 """Chips that are embedded at once."""
 
 
+def model_of(state: Mapping[str, Tensor]) -> NanoModel:
+    """The model of half-precision weights, in evaluation mode.
+
+    Raises:
+        RuntimeError: weights of another architecture (torch names the layers).
+    """
+    floats = {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
+    head = TextHead(floats["text.map.bias"], floats["text.names"], hidden=len(floats["text.inner.bias"]))
+    model = NanoModel(head)
+    model.load_state_dict(floats)
+    return model.eval()
+
+
 class Unreleased:
     """`encoders.interface.Encoder` over weights that `training.compare` saved.
 
     Args:
-        weights: file of a state dict.
+        weights: file that `training.compare` or `training.train_nano --weights` wrote.
         tower: folder of a release whose text tower the weights were trained with.
     """
 
     sensors: tuple[str, ...] = ("s2", "s1")
 
     def __init__(self, weights: Path, tower: Path) -> None:
-        state = torch.load(weights, map_location="cpu", weights_only=True)
-        floats = {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
-        width = floats["text.inner.bias"].shape[0]
-        head = TextHead(floats["text.map.bias"], floats["text.names"], hidden=width)
-        self._model = NanoModel(head)
-        self._model.load_state_dict(floats)
-        self._model.eval()
+        saved = torch.load(weights, map_location="cpu", weights_only=True)
+        self._model = model_of(saved.get("state", saved))
         self._tower = TextTower(tower, 1)
         self.release: str = f"unreleased-{weights.stem}"
 

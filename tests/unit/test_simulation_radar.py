@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from simulation.backscatter import Beam, RadarView, illuminate, stands_db
+from simulation.biomes import BIOMES, Biome
 from simulation.chips import make_chips
 from simulation.disturbance import NOTHING, Disturbance, floodable
 from simulation.fields import pool_for
@@ -12,7 +13,7 @@ from simulation.layout import Place
 from simulation.radar_noise import BORDER_POWER
 from simulation.radar_scatterers import hedges
 from simulation.radar_terrain import shadow, terrain_db
-from simulation.spectra import BIOMES, TRAITS, Biome, Conditions, conditions
+from simulation.spectra import TRAITS, Conditions, conditions
 
 SHAPE = (120, 120)
 POOL = pool_for(0)

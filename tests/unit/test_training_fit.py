@@ -9,7 +9,7 @@ import torch
 from simulation.chips import Sensor
 from training.bank import Bank, bank_of
 from training.captions import Caption
-from training.fit import Loaded, embedded, fit, loaded
+from training.fit import Loaded, balanced, embedded, fit, loaded
 from training.label_sets import label_sets
 from training.phrases import LABELS
 from training.pool import CHUNK, simulate_pool
@@ -30,14 +30,16 @@ def _loaded(sensor: Sensor, count: int = 48) -> Loaded:
     means = level[:, None, None, None] * (1 + 0.05 * still.standard_normal((count, bands, 20, 20)))
     fractions = np.zeros((count, 12), np.float32)
     fractions[bright, LABELS.index("Bare")] = fractions[~bright, LABELS.index("Water")] = 1
+    known = torch.from_numpy(fractions)
     return Loaded(
         torch.from_numpy(means.astype(np.float16)),
         torch.zeros(count, fine, 20, 20, dtype=torch.float16),
         torch.ones(count, 1, 20, 20, dtype=torch.float16),
-        torch.from_numpy(fractions),
+        known,
         torch.ones(count, 12),
         torch.zeros(count, 12),
         torch.randn(count, 100, generator=torch.Generator().manual_seed(0)),
+        balanced(known),
     )
 
 
@@ -126,3 +128,18 @@ def test_fires_lie_where_they_are_known_or_where_none_was() -> None:
     known = [is_prone(lon_lat_of(burnt, random, moved=False)) for _ in range(50)]
     moved = [is_prone(lon_lat_of(burnt, random, moved=True)) for _ in range(50)]
     assert sum(known) > 45 and sum(moved) < 5
+
+
+def test_rare_labels_are_drawn_oftener_than_they_come() -> None:
+    fractions = torch.zeros(100, 12)
+    fractions[:99, 0] = fractions[99, 5] = 1
+    odds = balanced(fractions)
+    assert abs(float(odds.sum()) - 1) < 1e-5
+    assert odds[99] > 10 * odds[0]
+
+
+def test_a_budget_of_seconds_ends_and_anneals() -> None:
+    bank, head, _ = _words()
+    recipe = Recipe("tiny", sensors=("s1",), steps=10_000_000, batch=8, sentences=12)
+    fitted = fit(recipe, {"s1": _loaded("s1")}, bank, head, seed=1, device=CPU, seconds=1.0)
+    assert 1 < fitted.curve[-1]["step"] < 10_000

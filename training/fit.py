@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import cast
 
 import numpy as np
 import structlog
@@ -18,7 +17,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import OneCycleLR
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from simulation.chips import Sensor
 from training.augment import Batch, Draws, augmented
@@ -128,6 +126,26 @@ class _Trained(nn.Module):
         self.located = located
 
 
+class _Averaged:
+    """The running mean of all weights, which follows fast at first and slowly later.
+
+    Source: exponential moving average with the warm-up of Tarvainen and Valpola 2017, "Mean teachers".
+    """
+
+    def __init__(self, trained: _Trained) -> None:
+        self.mean = deepcopy(trained).requires_grad_(False)
+        self._weights: list[Tensor] = list(self.mean.parameters())
+        self._buffers = list(self.mean.buffers())
+
+    @torch.no_grad()
+    def follow(self, trained: _Trained, step: int) -> None:
+        """Take the weights of a step in."""
+        decay = min(AVERAGED, (1 + step) / (10 + step))
+        torch._foreach_lerp_(self._weights, list(trained.parameters()), 1 - decay)
+        for mine, theirs in zip(self._buffers, trained.buffers(), strict=True):
+            mine.copy_(theirs)
+
+
 @dataclass(frozen=True, slots=True)
 class _Heard:
     """The sentences of one step."""
@@ -226,7 +244,7 @@ def fit(
     ]
     optimiser = AdamW(groups, rate)
     schedule = OneCycleLR(optimiser, [rate, rate / 10, rate / 10], total_steps=SCHEDULE + 1, pct_start=0.1)
-    averaged = AveragedModel(trained, multi_avg_fn=get_ema_multi_avg_fn(AVERAGED), use_buffers=True)  # type: ignore[no-untyped-call]
+    averaged = _Averaged(trained)
     fitted = Fitted(model, trained.located)
     stepper = _Step(recipe, trained, bank, sets, draws)
     running: dict[str, Tensor] = {}
@@ -246,12 +264,12 @@ def fit(
         optimiser.step()
         while schedule.last_epoch < int(used * SCHEDULE):
             schedule.step()
-        averaged.update_parameters(trained)
+        averaged.follow(trained, step)
         if used >= (len(fitted.curve) + 1) / ROWS:
             row = {"step": float(step)} | {name: round(float(value), 4) for name, value in running.items()}
             fitted.curve.append(row)
             _log.info("training", recipe=recipe.name, seed=seed, **row)
-    best = cast(_Trained, averaged.module.eval())
+    best = averaged.mean.eval()
     fitted.model, fitted.located = best.model, best.located
     return fitted
 

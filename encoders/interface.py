@@ -55,7 +55,8 @@ class Encoder(Protocol):
         """Embed sentences.
 
         Args:
-            sentences: any language and length; text past 64 word pieces is not read.
+            sentences: English, other languages as far as the release knows them; text past 64 word pieces is not
+                read.
 
         Returns:
             float32, (n, 384), unit rows; (0, 384) for an empty list.

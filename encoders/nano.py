@@ -19,6 +19,7 @@ from encoders.interface import DIMENSION, Pixels, Vectors
 from encoders.nano_background import Background, read_background
 from encoders.nano_planes import reduced
 from encoders.nano_text import TextHead, TextTower, session_options
+from encoders.prompts import ensemble, frames_of
 from schemas.errors import ReleaseMismatch, ReleaseNotFound
 
 FOLDER = Path(__file__).parent / "weights" / "nano"
@@ -63,6 +64,7 @@ class Nano:
         }
         self._tower = TextTower(folder, threads)
         self._head = TextHead(folder)
+        self._frames = frames_of(json.loads((folder / "release.json").read_text("utf-8")))
 
     def images(self, pixels: Pixels, sensor: str, present_bands: Sequence[str] | None = None) -> Vectors:
         """Embed chips; see `encoders.interface.Encoder.images`.
@@ -79,9 +81,14 @@ class Nano:
             return np.concatenate(list(workers.map(lambda part: self._run(part, sensor, present), parts)))
 
     def texts(self, sentences: list[str]) -> Vectors:
-        """Embed sentences; see `encoders.interface.Encoder.texts`."""
+        """Embed sentences in the frames that the release names; see `encoders.interface.Encoder.texts`.
+
+        Raises:
+            Rejected: a sentence is empty or blank.
+            NotUnderstood: most of a sentence is in another alphabet, or no words.
+        """
         check_sentences(sentences)
-        return self._head(self._tower.vectors(sentences))
+        return ensemble(sentences, self._frames, lambda framed: self._head(self._tower.vectors(framed)))
 
     def background(self, sensor: str) -> Background | None:
         """Vectors of ordinary simulated places on which nothing happened, and how they changed within weeks.

@@ -110,8 +110,9 @@ class TextTower:
 class TextHead:
     """The trained map from MiniLM's sentence vectors into the shared space.
 
-    Format 1 is affine; format 2 adds a hidden layer and a pull towards the names of the labels that a sentence is
-    surely about. What each part is for is said in `training.text_head`.
+    Format 1 is affine, in half precision; format 2 has eight bits and a scale for each row, and adds a hidden layer and
+    a pull towards the names of the labels that a sentence is surely about. What each part is for is said in
+    `training.text_head`.
 
     Args:
         folder: of a release; `text_head.npz` is read. Without a version it is the affine map of format 1.
@@ -126,6 +127,8 @@ class TextHead:
             if version not in FORMATS:
                 raise ReleaseMismatch(f"text_head.npz of {folder} has format {version}, this build reads {FORMATS}")
             parts = {name: stored[name].astype(np.float32) for name in stored.files if name != "version"}
+        for name in [name for name in parts if name.endswith("_scale")]:
+            parts[name.removesuffix("_scale")] *= parts[name]
         self._pull, self._sure_from, self._sharpness = parts.get("pull", np.zeros(3, np.float32))
         self._weight, self._bias = parts["weight"], parts["bias"]
         width = len(self._bias)

@@ -163,6 +163,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="how many seeds each")
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=3000, help="gradient steps of each run: the equal budget")
+    parser.add_argument("--batch", type=int, default=128, help="chips of each sensor a step")
     parser.add_argument("--chips", type=int, default=16_000, help="simulated chips a sensor")
     parser.add_argument("--unseen", type=int, default=2000, help="chips to measure on, a sensor and set")
     parser.add_argument("--workers", type=int, default=2, help="processes that simulate at once")
@@ -176,7 +177,7 @@ def main() -> None:
     )
     for seed in range(options.first_seed, options.first_seed + options.seeds):
         for recipe in chosen(options.recipe):
-            fitted, found = run(shortened(recipe, options.steps), seed, data)
+            fitted, found = run(shortened(recipe, options.steps, options.batch), seed, data)
             slug = recipe.name.replace(" ", "-").replace("'", "")
             save_weights(fitted, options.out / f"{slug}-{seed}.pt")
             line = {"recipe": recipe.name, "seed": seed, "steps": options.steps, **found, "curve": fitted.curve}

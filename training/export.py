@@ -16,13 +16,17 @@ from torch import Tensor, nn
 
 from encoders.bands import BANDS
 from encoders.nano_planes import reduced
+from encoders.prompts import prompts_entry
 from schemas.errors import ReleaseMismatch
 from training.nano_model import NanoImage, NanoModel, Reduced
 from training.phrases import LABELS
 from training.text_head import save_head
 
-TOLERANCE = 2e-3
-"""Largest difference of an embedding's component that half-precision weights may cause."""
+TOLERANCE = 5e-3
+"""Largest difference of an embedding's component that eight-bit weights may cause: a cosine of 0.995 or better."""
+
+LARGE = 1024
+"""Numbers from which a constant is stored in eight bits."""
 
 VERSION = "0.2"
 """Of the architecture and the training data; the hash after it tells releases apart."""
@@ -46,16 +50,24 @@ class _FromPlanes(nn.Module):
         return vectors
 
 
-def _halved(model: onnx.ModelProto) -> None:
-    """Store large float32 constants as float16, widened by a Cast that the runtime folds at load time."""
+def _narrowed(model: onnx.ModelProto) -> None:
+    """Store large float32 constants as int8 with a scale for each row, widened by nodes that the runtime folds.
+
+    A quarter of the size, at an error of 0.2 % of a row's largest weight: `export_images` says what that does.
+    """
     for constant in list(model.graph.initializer):
         values = numpy_helper.to_array(constant)
-        if values.dtype != np.float32 or values.size < 256:
+        if values.dtype != np.float32 or values.size < LARGE or values.ndim < 2:
             continue
-        half = numpy_helper.from_array(values.astype(np.float16), f"{constant.name}_half")
-        widen = onnx.helper.make_node("Cast", [half.name], [constant.name], to=onnx.TensorProto.FLOAT)
+        axes = tuple(range(1, values.ndim))
+        scale = (np.maximum(np.abs(values).max(axis=axes, keepdims=True), 1e-12) / 127).astype(np.float32)
+        codes = numpy_helper.from_array(np.round(values / scale).astype(np.int8), f"{constant.name}_codes")
+        scales = numpy_helper.from_array(scale, f"{constant.name}_scale")
+        widen = onnx.helper.make_node("Cast", [codes.name], [f"{constant.name}_wide"], to=onnx.TensorProto.FLOAT)
+        weigh = onnx.helper.make_node("Mul", [f"{constant.name}_wide", scales.name], [constant.name])
         model.graph.initializer.remove(constant)
-        model.graph.initializer.append(half)
+        model.graph.initializer.extend([codes, scales])
+        model.graph.node.insert(0, weigh)
         model.graph.node.insert(0, widen)
 
 
@@ -105,7 +117,7 @@ def export_images(model: NanoModel, sensor: str, path: Path) -> float:
     if program is None:
         raise ReleaseMismatch(f"torch exported nothing for {sensor}")
     proto = program.model_proto
-    _halved(proto)
+    _narrowed(proto)
     strip(proto)
     onnx.save(proto, path)
     with torch.no_grad():
@@ -146,6 +158,7 @@ def export_release(model: NanoModel, folder: Path, facts: dict[str, object]) -> 
         "release": release,
         "sha256": digest,
         "labels": LABELS,
+        "prompts": prompts_entry(),
         "bytes": sizes,
         "parity": {sensor: float(f"{value:.2g}") for sensor, value in differences.items()},
         **facts,

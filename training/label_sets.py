@@ -31,7 +31,7 @@ class LabelSets:
 
     def vectors_of(self, present: Tensor) -> Tensor:
         """MiniLM's vectors of the captions of chips, (n, 384), from (n, 12) of presence."""
-        bits = (present >= THERE).long() @ (2 ** torch.arange(len(LABELS), device=present.device))
+        bits = ((present >= THERE) * 2 ** torch.arange(len(LABELS), device=present.device)).sum(dim=1)
         return self.sentences[self.rows[bits]]
 
 

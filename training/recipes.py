@@ -62,6 +62,6 @@ FINDINGS: tuple[Recipe, ...] = (
 """What the CLOSP paper found, each against `NANO`."""
 
 
-def shortened(recipe: Recipe, steps: int) -> Recipe:
+def shortened(recipe: Recipe, steps: int, batch: int) -> Recipe:
     """The recipe with another budget."""
-    return replace(recipe, steps=steps)
+    return replace(recipe, steps=steps, batch=batch)

@@ -68,7 +68,7 @@ def test_every_recipe_runs(recipe: Recipe) -> None:
     bank, head, names = _words()
     pools = {s: _loaded(s, 16) for s in recipe.sensors}
     sets = label_sets(lambda texts: np.resize(names, (len(texts), 384)), CPU)
-    fitted = fit(shortened(recipe, 3), pools, bank, head, seed=0, device=CPU, sets=sets)
+    fitted = fit(shortened(recipe, 3, 16), pools, bank, head, seed=0, device=CPU, sets=sets)
     for sensor, pool in pools.items():
         vectors = embedded(fitted.model, pool, sensor)
         torch.testing.assert_close(vectors.norm(dim=1), torch.ones(16), atol=1e-4, rtol=0)
@@ -79,7 +79,7 @@ def test_closps_recipe_needs_its_captions() -> None:
     bank, head, _ = _words()
     closp = next(recipe for recipe in RECIPES if recipe.loss == "closp")
     with pytest.raises(ValueError, match="label sets"):
-        fit(shortened(closp, 1), {"s2": _loaded("s2"), "s1": _loaded("s1")}, bank, head, seed=0, device=CPU)
+        fit(shortened(closp, 1, 16), {"s2": _loaded("s2"), "s1": _loaded("s1")}, bank, head, seed=0, device=CPU)
 
 
 def test_a_label_that_is_neither_there_nor_absent_is_left_out() -> None:

@@ -95,7 +95,7 @@ def test_the_stored_head_computes_what_torch_does(tmp_path: Path, hidden: int) -
     head = pretrained(captions, vectors, 0, Recipe(hidden=hidden, steps=20, batch=64))
     save_head(head, tmp_path / "text_head.npz")
     with torch.no_grad():
-        np.testing.assert_allclose(RuntimeHead(tmp_path)(vectors.numpy()), head(vectors).numpy(), atol=2e-3)
+        np.testing.assert_allclose(RuntimeHead(tmp_path)(vectors.numpy()), head(vectors).numpy(), atol=1e-2)
 
 
 def test_an_affine_file_of_the_first_format_is_read(tmp_path: Path) -> None:

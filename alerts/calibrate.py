@@ -27,7 +27,7 @@ from alerts.locks import serialise
 from alerts.queries import LOCK, bump
 from alerts.settings import MatcherSettings
 from alerts.standing import Held
-from alerts.thresholds import ReleaseBackground, Threshold, WithBackground, threshold
+from alerts.thresholds import ReleaseBackground, Threshold, WithBackground, WithCalibration, threshold
 from archive.interface import Archive, ArchiveFilter
 from schemas.database import reading, transaction
 from schemas.errors import Rejected
@@ -154,7 +154,13 @@ class Calibrator:
             everywhere=past.everywhere,
             release=release,
             settings=self._settings,
+            plausible=self._plausible(each.sensor, vector),
         )
+
+    def _plausible(self, sensor: Sensor, vector: Floats) -> float | None:
+        if not isinstance(self._encoder, WithCalibration):
+            return None
+        return self._encoder.score_at(sensor, vector, self._settings.plausible)
 
     def _wanted(self, held: Sequence[Held]) -> list[Wanted]:
         """Thresholds without a row, then those computed when the archive was much smaller; one round's worth.

@@ -40,6 +40,9 @@ class MatcherSettings(BaseSettings):
     """The same where no place has been seen twice yet, in standard deviations between any two places."""
     presence_quantile: float = Field(default=0.975, gt=0, lt=1)
     """What appeared must also look like the sentence: more than this share of the background does."""
+    plausible: float = Field(default=0.25, gt=0, lt=1)
+    """What appeared must be what the sentence asks for with at least this probability, by the release's own calibration
+    where it brings one: one in four, because the budget already limits false alarms and nothing gives back a miss."""
     history_points: int = Field(default=5000, ge=100, le=1_000_000)
     """Archive points that one calibration reads (384 float32 each: 5000 are 8 MB)."""
     recalibrate_growth: float = Field(default=2, ge=1.1, le=100)

@@ -11,7 +11,7 @@ passes. It is never lower than what stands out from the noise.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Literal, Protocol, runtime_checkable
 
@@ -73,6 +73,14 @@ class WithBackground(Protocol):
         """`ReleaseBackground`'s two arrays for a sensor, or none."""
 
 
+@runtime_checkable
+class WithCalibration(Protocol):
+    """An encoder that can say what its cosines mean; not every release can."""
+
+    def score_at(self, sensor: str, vector: Floats, chance: float) -> float | None:
+        """The cosine from which a chip shows what the sentence asks for with this probability, or none."""
+
+
 def threshold(
     query: StandingQuery,
     sensor: Sensor,
@@ -82,6 +90,7 @@ def threshold(
     everywhere: History,
     release: ReleaseBackground | None,
     settings: MatcherSettings,
+    plausible: float | None = None,
 ) -> Threshold:
     """The threshold of one query for one sensor.
 
@@ -93,14 +102,26 @@ def threshold(
         everywhere: The archive, for areas that hold too little.
         release: The release's own background, or none.
         settings: Least number of scores, deviations, the incident rule.
+        plausible: Presence score below which the sentence is unlikely to be true, by the release's own calibration.
     """
     if query.mode is Mode.PRESENCE:
         found = _presence(query, vector, here, everywhere, release, settings)
     else:
         found = _appearance(query, vector, here, everywhere, release, settings)
+    found = _plausibly(found, query.mode, plausible)
     if query.threshold is None:
         return found
     return Threshold(query.threshold, found.presence, "manual", found.background)
+
+
+def _plausibly(found: Threshold, mode: Mode, plausible: float | None) -> Threshold:
+    """The threshold, but never for what is rare and yet unlikely to be what the sentence asks for."""
+    if plausible is None:
+        return found
+    if mode is Mode.PRESENCE:
+        return found if found.score is None else replace(found, score=max(found.score, plausible))
+    floor = plausible if found.presence is None else max(found.presence, plausible)
+    return replace(found, presence=floor)
 
 
 def centre_and_sigma(scores: Doubles) -> tuple[float, float]:

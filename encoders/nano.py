@@ -5,6 +5,7 @@ Stops at vectors: how it was trained is in `training`, what it is good for in `d
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,9 @@ from schemas.errors import ReleaseMismatch, ReleaseNotFound
 
 FOLDER = Path(__file__).parent / "weights" / "nano"
 """The release that is committed."""
+
+SAME_THING = 0.8
+"""Cosine with a label's name from which a sentence asks for that label."""
 
 CHIPS_PER_RUN = 8
 """Small enough for a core's caches: 6 MB of optical pixels. Larger batches are slower."""
@@ -64,7 +68,10 @@ class Nano:
         }
         self._tower = TextTower(folder, threads)
         self._head = TextHead(folder)
-        self._frames = frames_of(json.loads((folder / "release.json").read_text("utf-8")))
+        facts = json.loads((folder / "release.json").read_text("utf-8"))
+        self._frames = frames_of(facts)
+        self._labels: list[str] = facts["labels"]
+        self._calibration: dict[str, dict[str, tuple[float, float]]] = facts.get("calibration", {})
 
     def images(self, pixels: Pixels, sensor: str, present_bands: Sequence[str] | None = None) -> Vectors:
         """Embed chips; see `encoders.interface.Encoder.images`.
@@ -101,6 +108,24 @@ class Nano:
             not there or was made with another release.
         """
         return read_background(self._folder / BACKGROUND, self.release, sensor)
+
+    def score_at(self, sensor: str, vector: Vectors, chance: float) -> float | None:
+        """The cosine from which a chip shows what a sentence asks for with a given probability, or more.
+
+        Args:
+            sensor: ``"s2"`` or ``"s1"``.
+            vector: float32 (384,), of a sentence.
+            chance: 0-1, over simulated places in which every label is about equally frequent.
+
+        Returns:
+            By the calibration that came with the release; ``None`` for a sentence about none of its labels, of which
+            the release cannot say what its cosines mean.
+        """
+        nearest = self._head.nearest(vector)
+        if nearest is None or nearest[1] < SAME_THING or sensor not in self._calibration:
+            return None
+        slope, intercept = self._calibration[sensor][self._labels[nearest[0]]]
+        return (math.log(chance / (1 - chance)) - intercept) / slope * nearest[1] if slope > 0 else None
 
     def _run(self, pixels: Pixels, sensor: str, present: NDArray[np.bool_]) -> Vectors:
         planes = reduced(pixels, present, sensor)

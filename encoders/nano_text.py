@@ -148,6 +148,17 @@ class TextHead:
         sure = np.maximum(cosines - self._sure_from, 0) * odds / odds.sum(axis=1, keepdims=True)
         return unit(heard + self._pull * sure @ self._names)
 
+    def nearest(self, vector: NDArray[np.float32]) -> tuple[int, float] | None:
+        """The label whose name a sentence lies nearest to: its index and the cosine; `None` for format 1.
+
+        Args:
+            vector: float32, (384,), of the sentence, from `__call__`.
+        """
+        if not len(self._names):
+            return None
+        cosines = self._names @ vector
+        return int(cosines.argmax()), float(cosines.max())
+
 
 def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Rows of length 1."""

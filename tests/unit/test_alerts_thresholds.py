@@ -226,6 +226,30 @@ def test_a_persons_threshold_wins_and_keeps_the_presence_floor():
     assert found.presence is not None
 
 
+def test_what_is_rare_but_unlikely_to_be_meant_does_not_pass():
+    history = landscape(6, 12, seed=3)
+    plain = threshold(query(), "s2", SENTENCE, here=history, everywhere=history, release=None, settings=RULES)
+    strict = threshold(
+        query(), "s2", SENTENCE, here=history, everywhere=history, release=None, settings=RULES, plausible=0.9
+    )
+    lenient = threshold(
+        query(), "s2", SENTENCE, here=history, everywhere=history, release=None, settings=RULES, plausible=-0.9
+    )
+    assert strict.presence == 0.9 and strict.score == plain.score
+    assert lenient == plain
+    presence = threshold(
+        query(Mode.PRESENCE),
+        "s2",
+        SENTENCE,
+        here=history,
+        everywhere=history,
+        release=None,
+        settings=RULES,
+        plausible=0.9,
+    )
+    assert presence.score == 0.9
+
+
 def test_many_lakes_do_not_make_the_presence_floor_unreachable():
     """A quarter of the area looks like the sentence: what appears must beat ordinary land, not the lakes."""
     history = landscape(10, 5, events=[(0, 2, 0, 0.5)])

@@ -243,3 +243,18 @@ def test_a_release_in_another_folder_is_loaded_by_its_path(tmp_path: Path) -> No
     folder = tmp_path / "mine"
     shutil.copytree(FOLDER, folder)
     assert load(folder).release == load("nano").release
+
+
+def test_cosines_mean_what_the_calibration_says(nano: Nano) -> None:
+    burnt, strange = nano.texts(["burned area", "a theorem about prime numbers"])
+    even, sure = (nano.score_at("s2", burnt, chance) for chance in (0.5, 0.9))
+    assert even is not None and sure is not None and 0 < even < sure < 1
+    assert nano.score_at("s2", strange, 0.5) is None
+    assert nano.score_at("s9", burnt, 0.5) is None
+
+
+def test_sentences_are_asked_in_the_frames_that_the_release_names(nano: Nano) -> None:
+    facts = json.loads((FOLDER / "release.json").read_text())
+    assert len(facts["prompts"]["frames"]) > 1
+    one, two = nano.texts(["flooded area", "inundated fields"])
+    assert one @ two > 0.9

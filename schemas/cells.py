@@ -276,12 +276,17 @@ def _from_parts(zone: int, band: str, square: str, east_km: int, north_km: int) 
     return None
 
 
+SLIVER_DEG = 5e-5
+"""Five metres: how far beyond a limit of the grid a square may seem to lie, looked at every 125 m of its slanting edge,
+and yet hold a point inside it."""
+
+
 def _exists(cell: Cell) -> bool:
     """Whether some point of the square lies in its own zone and hemisphere."""
     edge = np.linspace(0.0, CELL_M - 1e-3, 9)
     x, y = (axis.ravel() for axis in np.meshgrid(cell.easting_m + edge, cell.northing_m + edge))
     lon, lat = (np.asarray(v) for v in _to_wgs84(cell.epsg).transform(x, y))
-    reached = (lat >= SOUTH_LIMIT_DEG) & (lat < NORTH_LIMIT_DEG)
+    reached = (lat >= SOUTH_LIMIT_DEG - SLIVER_DEG) & (lat < NORTH_LIMIT_DEG + SLIVER_DEG)
     return bool(np.any(reached & (_epsgs(lon, lat) == cell.epsg)))
 
 

@@ -1,6 +1,6 @@
 """In: the phrase lists and labels of chips. Out: sentences, and which labels each sentence asks for.
 
-Stops before the text tower: nothing here knows about vectors. Sentences about one chip are `chip_captions`'.
+Stops before the text tower: nothing here knows about vectors.
 """
 
 from collections.abc import Iterable

@@ -3,6 +3,7 @@
 Stops at figures: which recipe ships is decided by people, on simulated chips, and written in the model card.
 
     python -m training.compare --release encoders/weights/nano --out build/compare --seeds 3 --steps 3000
+    python -m training.compare --table build/compare
 """
 
 import argparse
@@ -153,8 +154,33 @@ def chosen(names: Sequence[str]) -> list[Recipe]:
     return [known[name] for name in names or known]
 
 
+def table(folder: Path) -> str:
+    """Markdown of what the runs in a folder found: mean over seeds of each set's mAP, and the half range of the seeds.
+
+    Raises:
+        FileNotFoundError: no run has written its figures there.
+    """
+    files = sorted(folder.glob("figures*.jsonl"))
+    if not files:
+        raise FileNotFoundError(f"{folder} has no figures*.jsonl: run this command without --table first")
+    runs = [json.loads(line) for file in files for line in file.read_text("utf-8").splitlines()]
+    sets = list(dict.fromkeys(key for run in runs for key, value in run.items() if isinstance(value, dict)))
+    lines = [f"| recipe | seeds | {' | '.join(sets)} |", "|---" * (len(sets) + 2) + "|"]
+    for name in dict.fromkeys(run["recipe"] for run in runs):
+        mine = [run for run in runs if run["recipe"] == name]
+        cells = []
+        for each in sets:
+            means = [run[each]["mean"] for run in mine if each in run]
+            cells.append(f"{np.mean(means):.3f} ± {(max(means) - min(means)) / 2:.3f}" if means else "")
+        lines.append(f"| {name} | {len(mine)} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
     """Train every recipe with every seed."""
+    if sys.argv[1:2] == ["--table"]:
+        sys.stdout.write(table(Path(sys.argv[2])))
+        return
     parser = argparse.ArgumentParser(prog="python -m training.compare", description=__doc__.splitlines()[0])
     parser.add_argument("--release", type=Path, required=True, help="folder with the text tower")
     parser.add_argument("--out", type=Path, required=True, help="folder for weights and figures")

@@ -278,8 +278,8 @@ def test_floods_in_sentinel_1_from_a_shapefile_of_days(valley: Valley, tmp_path:
     chips = samples(tmp_path / "c")
     for name, window in valley.windows().items():
         share = float(flooded[window].mean())
-        if share == 0:
-            assert name not in chips  # without land cover nothing is known of it
+        if share == 0:  # without land cover nothing is known of it, unless the polygon's edge grazes the window
+            assert all(sample.state == "pre" for sample in chips.get(name, []))
             continue
         assert (chips[name][0].state, chips[name][0].labels) == ("pre", frozenset())
         if abs(share - 0.2) > 0.01:

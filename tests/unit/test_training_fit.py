@@ -1,5 +1,6 @@
 """Training is repeatable, learns, and keeps to its recipe."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from simulation.chips import Sensor
 from training.bank import Bank, bank_of
 from training.captions import Caption
+from training.compare import table
 from training.fit import Loaded, balanced, embedded, fit, loaded
 from training.label_sets import label_sets
 from training.phrases import LABELS
@@ -143,3 +145,11 @@ def test_a_budget_of_seconds_ends_and_anneals() -> None:
     recipe = Recipe("tiny", sensors=("s1",), steps=10_000_000, batch=8, sentences=12)
     fitted = fit(recipe, {"s1": _loaded("s1")}, bank, head, seed=1, device=CPU, seconds=1.0)
     assert 1 < fitted.curve[-1]["step"] < 10_000
+
+
+def test_the_table_means_over_seeds(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="without --table first"):
+        table(tmp_path)
+    rows = [{"recipe": "nano", "seed": seed, "seen s2": {"mean": mean}} for seed, mean in ((0, 0.8), (1, 0.9))]
+    (tmp_path / "figures-0.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert "| nano | 2 | 0.850 ± 0.050 |" in table(tmp_path)

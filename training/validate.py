@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from simulation.chips import Sensor
+from training.calibration import fit_platt
 from training.fit import Loaded, embedded
 from training.losses import presence
 from training.metrics import average_precision
@@ -78,38 +79,16 @@ def label_frequency(pool: Loaded) -> dict[str, float]:
     return {label: round(float(value), 3) for label, value in zip(LABELS, means, strict=True)}
 
 
-def platt(scores: NDArray[np.float32], positive: NDArray[np.bool_], rounds: int = 40) -> tuple[float, float]:
-    """Slope and intercept of the logistic curve through scores, by Newton's method with a little shrinkage.
-
-    Args:
-        scores: float32, (n,).
-        positive: bool, (n,).
-        rounds: Newton steps.
-    """
-    x = np.stack([scores.astype(np.float64), np.ones(len(scores))], axis=1)
-    hits, misses = positive.sum(), (~positive).sum()
-    target = np.where(positive, (hits + 1) / (hits + 2), 1 / (misses + 2))
-    weights = np.zeros(2)
-    for _ in range(rounds):
-        chance = 1 / (1 + np.exp(-np.clip(x @ weights, -30, 30)))
-        slope = x.T @ (chance - target) + 1e-3 * weights
-        curvature = (x * (chance * (1 - chance))[:, None]).T @ x + 1e-3 * np.eye(2)
-        weights -= np.clip(np.linalg.solve(curvature, slope), -5, 5)
-    return round(float(weights[0]), 3), round(float(weights[1]), 3)
-
-
 @torch.no_grad()
 def calibrated(
     model: NanoModel, pools: Mapping[Sensor, Loaded], names: NDArray[np.float32]
 ) -> dict[str, dict[str, tuple[float, float]]]:
-    """Slope and intercept that turn a cosine with a label's name into a probability, per sensor and label.
+    """Scale and bias that turn a cosine with a label's name into a probability, per sensor and label.
 
     Args:
         model: in evaluation mode.
         pools: chips it has not seen, by sensor.
         names: float32, (12, 384), MiniLM's vectors of the labels' names.
-
-    Source: Platt 1999, "Probabilistic outputs for support vector machines".
     """
     device = next(model.parameters()).device
     queries = model.text(torch.from_numpy(names).to(device))
@@ -117,5 +96,9 @@ def calibrated(
     for sensor, pool in pools.items():
         scores = (embedded(model, pool, sensor) @ queries.T).cpu().numpy()
         there, kept = known(pool)
-        rows[sensor] = {label: platt(scores[kept[:, i], i], there[kept[:, i], i]) for i, label in enumerate(LABELS)}
+        rows[sensor] = {}
+        for index, label in enumerate(LABELS):
+            sure = kept[:, index]
+            scale, bias = fit_platt(scores[sure, index], there[sure, index])
+            rows[sensor][label] = (round(scale, 3), round(bias, 3))
     return rows

@@ -17,7 +17,7 @@ from training.phrases import LABELS
 from training.pool import CHUNK, simulate_pool
 from training.recipes import FINDINGS, RECIPES, Recipe, shortened
 from training.text_head import TextHead
-from training.validate import calibrated, platt, precisions, validated
+from training.validate import calibrated, precisions, validated
 from training.whereabouts import is_prone, lon_lat_of
 
 CPU = torch.device("cpu")
@@ -90,14 +90,6 @@ def test_a_label_that_is_neither_there_nor_absent_is_left_out() -> None:
     scores = np.zeros((8, 12), np.float32)
     scores[:, LABELS.index("Bare")] = [9, 0, 5, 0, 5, 0, 5, 0]
     assert precisions(scores, pool)["Bare"] == 1.0
-
-
-def test_platts_curve_gives_back_the_odds() -> None:
-    random = np.random.default_rng(1)
-    scores = random.normal(0, 1, 20_000).astype(np.float32)
-    positive = random.random(20_000) < 1 / (1 + np.exp(-(3 * scores - 1)))
-    slope, intercept = platt(scores, positive)
-    assert abs(slope - 3) < 0.15 and abs(intercept + 1) < 0.1
 
 
 def test_calibration_has_a_curve_for_each_label() -> None:

@@ -5,8 +5,8 @@ gain, and what does it lose, when it is told where it looks (GeoCLOSP)?
 """
 
 import numpy as np
-from simulation.biomes import ALL_BIOMES, draw_lon_lat
 
+from simulation.biomes import ALL_BIOMES, draw_lon_lat
 from simulation.chips import Attributes
 
 BLOCK_DEG = 6.0

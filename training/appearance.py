@@ -3,15 +3,15 @@
 Stops at the table. One image cannot tell a flood from a lake: the looks before it can.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from encoders.interface import Encoder, Vectors
-from simulation.chips import Chips, Sensor
-from training.crises import EVENTS, against, chunks, embed_valid, staged
+from simulation.chips import Sensor
+from simulation.series import kinds_of, make_series
+from training.crises import EVENTS, against, chunks, embed_valid
 from training.retrieval import words_of
 from training.tables import Figures, Table
 
@@ -20,10 +20,6 @@ SEED_SERIES = 1_500_000_000
 
 LOOKS = 6
 """Images of a series: five before, one after."""
-
-
-class MakeSeries(Protocol):
-    def __call__(self, n: int, *, seed: int, sensor: Sensor, kind: str, looks: int) -> list[Chips]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +51,7 @@ def appearance(encoder: Encoder, sensor: Sensor, count: int) -> tuple[Table, lis
     """
     rows: dict[str, Figures] = {}
     title = f"appearance, simulated, {sensor.upper()}"
-    module = staged("series")
-    if module is None:
-        return Table(title, "", rows), [f"series of {sensor}: this build's simulator makes none"]
-    kinds_of: Callable[[Sensor], Sequence[str]] = module.kinds_of
-    make: MakeSeries = module.make_series
-    seen = {kind: _series(encoder, sensor, kind, count, make) for kind in kinds_of(sensor)}
+    seen = {kind: _series(encoder, sensor, kind, count) for kind in kinds_of(sensor)}
     others = {kind: series for kind, series in seen.items() if kind not in EVENTS and len(series.last)}
     for event, label in EVENTS.items():
         if event not in seen or not len(seen[event].last) or not others:
@@ -79,11 +70,11 @@ def _appeared(event: Series, others: Sequence[Series], query: Vectors) -> Figure
     return figures | {f"AP of presence{end}": alone[f"AP{end}"] for end in ("", " low", " high")}
 
 
-def _series(encoder: Encoder, sensor: Sensor, kind: str, count: int, make: MakeSeries) -> Series:
+def _series(encoder: Encoder, sensor: Sensor, kind: str, count: int) -> Series:
     """Looks without a valid value are not averaged; of an event, only the series on which it shows."""
     ends, rises = [], []
     for number, size in chunks(count):
-        series = make(size, seed=SEED_SERIES + number, sensor=sensor, kind=kind, looks=LOOKS)
+        series = make_series(size, seed=SEED_SERIES + number, sensor=sensor, kind=kind, looks=LOOKS)
         embedded = [embed_valid(encoder, chips) for chips in series]
         earlier = np.stack([vectors for vectors, _ in embedded[:-1]])
         weights = np.stack([valid for _, valid in embedded[:-1]]).astype(np.float32)

@@ -6,15 +6,13 @@ trained on.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import import_module
-from types import ModuleType
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from encoders.interface import DIMENSION, Encoder, Vectors
 from simulation.chips import Chips, Sensor, make_pairs
+from simulation.lookalikes import kinds_for, make_lookalikes
 from training.indices import INDICES, index_names, indices_of
 from training.metrics import Scores, area_under_curve, average_precision, draw_places, quantiles, redrawn
 from training.metrics import ranked_precision as of_ranked
@@ -31,10 +29,6 @@ CHUNK = 50
 """Places simulated at a time."""
 
 
-class _MakeLookalikes(Protocol):
-    def __call__(self, n: int, *, seed: int, sensor: Sensor, kind: str) -> Chips: ...
-
-
 def chunks(count: int) -> list[tuple[int, int]]:
     """Number of each chunk and how many places it has."""
     return [(number, min(CHUNK, count - number * CHUNK)) for number in range(-(-count // CHUNK))]
@@ -47,17 +41,6 @@ def embed_valid(encoder: Encoder, chips: Chips) -> tuple[Vectors, NDArray[np.boo
     if valid.any():
         vectors[valid] = encoder.images(chips.pixels[valid], chips.sensor)
     return vectors, valid
-
-
-def staged(name: str) -> ModuleType | None:
-    """A part of the simulator: `lookalikes` or `series`; none in a build whose simulator lacks it."""
-    whole = f"simulation.{name}"
-    try:
-        return import_module(whole)
-    except ModuleNotFoundError as error:
-        if error.name != whole:
-            raise
-        return None
 
 
 def pairs_in_order(encoder: Encoder, sensor: Sensor, count: int) -> Table:
@@ -160,17 +143,12 @@ def lookalikes(
     rows: dict[str, Figures] = {}
     left_out: list[str] = []
     title = f"look-alikes, simulated, {sensor.upper()}"
-    module = staged("lookalikes")
-    if module is None:
-        return Table(title, "", rows), [f"look-alikes of {sensor}: this build's simulator makes none"]
-    kinds_for: Callable[[str, Sensor], Sequence[str]] = module.kinds_for
-    make: _MakeLookalikes = module.make_lookalikes
     kept: dict[str, Seen] = {}
     for label in EVENTS.values():
         query, events = encoder.texts([words_of([label])])[0], events_of(label)
         for kind in kinds_for(label, sensor):
             if kind not in kept:
-                kept[kind] = _of_kind(encoder, sensor, kind, count, make, left_out)
+                kept[kind] = _of_kind(encoder, sensor, kind, count, left_out)
             others = kept[kind]
             if not len(events.vectors) or not len(others.vectors):
                 continue
@@ -181,12 +159,10 @@ def lookalikes(
     return Table(title, note, rows), left_out
 
 
-def _of_kind(
-    encoder: Encoder, sensor: Sensor, kind: str, count: int, make: _MakeLookalikes, left_out: list[str]
-) -> Seen:
+def _of_kind(encoder: Encoder, sensor: Sensor, kind: str, count: int, left_out: list[str]) -> Seen:
     found, values = [], []
     for number, size in chunks(count):
-        chips = make(size, seed=SEED_LOOKALIKES + number, sensor=sensor, kind=kind)
+        chips = make_lookalikes(size, seed=SEED_LOOKALIKES + number, sensor=sensor, kind=kind)
         vectors, valid = embed_valid(encoder, chips)
         left_out += [f"{kind} {number}/{i}: not one valid value" for i in np.flatnonzero(~valid)]
         found.append(vectors[valid])

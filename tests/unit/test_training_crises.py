@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -75,9 +73,8 @@ def test_an_event_is_ranked_among_its_lookalikes(monkeypatch: pytest.MonkeyPatch
         asked.append(seed)
         return batch(sensor, [0.1, 0.2, 0.3, math.nan][:n])
 
-    module = ModuleType("simulation.lookalikes")
-    module.__dict__.update(make_lookalikes=make, kinds_for=lambda label, _: ("lake",) if label == FLOOD else ())
-    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr("training.crises.make_lookalikes", make)
+    monkeypatch.setattr("training.crises.kinds_for", lambda label, _: ("lake",) if label == FLOOD else ())
     vectors = np.zeros((2, 384), np.float32)
     vectors[:, 0] = [0.9, 0.25]
     seen = Seen(vectors, {"-VH": np.array([1, -99], np.float32)})
@@ -102,10 +99,9 @@ def series(n: int, *, seed: int, sensor: Sensor, kind: str, looks: int = 6, biom
 
 
 def test_appearance_tells_a_flood_from_a_lake_and_presence_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = ModuleType("simulation.series")
     kinds = {"s1": ("flood", "permanent water", "harvest"), "s2": ("burn", "cloud")}
-    module.__dict__.update(make_series=series, kinds_of=kinds.__getitem__)
-    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr("training.appearance.make_series", series)
+    monkeypatch.setattr("training.appearance.kinds_of", kinds.__getitem__)
     table, left_out = appearance(Brightness(), "s1", 3)  # type: ignore[arg-type]
     assert left_out == []
     assert set(table.rows) == {FLOOD, f"{FLOOD} / permanent water", f"{FLOOD} / harvest"}
@@ -114,12 +110,3 @@ def test_appearance_tells_a_flood_from_a_lake_and_presence_does_not(monkeypatch:
     lake = table.rows[f"{FLOOD} / permanent water"]
     assert (lake["AP"], lake["AP of presence"]) == (1, pytest.approx((1 / 4 + 2 / 5) / 2))
     assert table.rows[f"{FLOOD} / harvest"]["AP of presence"] == 1
-
-
-def test_a_simulator_without_them_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("lookalikes", "series"):
-        monkeypatch.setitem(sys.modules, f"simulation.{name}", None)
-    table, left_out = lookalikes(Brightness(), "s2", 2, lambda _: Seen(np.zeros((0, 384), np.float32), {}))  # type: ignore[arg-type]
-    assert (table.rows, left_out) == ({}, ["look-alikes of s2: this build's simulator makes none"])
-    table, left_out = appearance(Brightness(), "s2", 2)  # type: ignore[arg-type]
-    assert (table.rows, left_out) == ({}, ["series of s2: this build's simulator makes none"])

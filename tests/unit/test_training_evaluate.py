@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -340,11 +340,11 @@ def fake_events(monkeypatch: pytest.MonkeyPatch) -> None:
             made[-1].labels[:] = [frozenset({"Burned Area"})] * n
         return made
 
-    alike, ordered = ModuleType("simulation.lookalikes"), ModuleType("simulation.series")
-    alike.__dict__.update(make_lookalikes=like, kinds_for=lambda label, _: ("soil",) if label == "Burned Area" else ())
-    ordered.__dict__.update(make_series=series, kinds_of=lambda _: ("burn", "none", "harvest"))
-    monkeypatch.setitem(sys.modules, "simulation.lookalikes", alike)
-    monkeypatch.setitem(sys.modules, "simulation.series", ordered)
+    kinds = {"Burned Area": ("soil",)}
+    monkeypatch.setattr("training.crises.make_lookalikes", like)
+    monkeypatch.setattr("training.crises.kinds_for", lambda label, _: kinds.get(label, ()))
+    monkeypatch.setattr("training.appearance.make_series", series)
+    monkeypatch.setattr("training.appearance.kinds_of", lambda _: ("burn", "none", "harvest"))
 
 
 def test_simulated_places_fill_every_table(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -398,7 +398,7 @@ def test_only_the_test_split_of_a_corpus_is_measured(monkeypatch: pytest.MonkeyP
 
 def test_todays_figures_of_the_real_feed_stand(shared: Path) -> None:
     if not (shared / "feed").is_dir():
-        pytest.skip("needs the feed of real pixels")
+        pytest.skip(f"needs the feed of real pixels ({shared / 'feed'} is absent)")
     (section,) = evaluate(Reddish(), feed=shared / "feed")
     assert section.measures["burn S2, five bands"]["-NBR on land"] == pytest.approx(0.8702, abs=5e-4)
     assert section.measures["burn S2, five bands"]["-NBR"] == pytest.approx(0.7405, abs=5e-4)

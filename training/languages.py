@@ -4,29 +4,13 @@ Stops at the lists. MiniLM read little but English: these are spelt from short p
 than languages. Which languages are good enough is measured by `training.text_report` and said in the model card.
 """
 
-from typing import Final
-
-ORDER: Final = (
-    "Water",
-    "Trees",
-    "Grass",
-    "Flooded Vegetation",
-    "Crops",
-    "Shrub and Scrub",
-    "Built",
-    "Bare",
-    "Snow and Ice",
-    "Flooded Area",
-    "Earthquake Damage",
-    "Burned Area",
-)
-"""The label of each line below, top to bottom."""
+from simulation.labels import LABELS
 
 
 def _table(text: str) -> dict[str, tuple[str, ...]]:
-    """One line a label, phrases separated by commas."""
+    """One line a label in the order of `LABELS`, phrases separated by commas."""
     lines = [tuple(p.strip() for p in line.split(",") if p.strip()) for line in text.strip().splitlines()]
-    return dict(zip(ORDER, lines, strict=True))
+    return dict(zip(LABELS, lines, strict=True))
 
 
 FOREIGN: dict[str, dict[str, tuple[str, ...]]] = {

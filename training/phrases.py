@@ -3,20 +3,9 @@
 Stops at the lists: sentences are built from them in `captions`. Held-out phrases are never trained on.
 """
 
-LABELS: tuple[str, ...] = (
-    "Water",
-    "Trees",
-    "Grass",
-    "Flooded Vegetation",
-    "Crops",
-    "Shrub and Scrub",
-    "Built",
-    "Bare",
-    "Snow and Ice",
-    "Flooded Area",
-    "Earthquake Damage",
-    "Burned Area",
-)
+from simulation import labels as simulation_labels
+
+LABELS: tuple[str, ...] = simulation_labels.LABELS
 """The label names of CrisisLandMark, in the order of its nine land-cover classes and three crises."""
 
 

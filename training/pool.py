@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from encoders.bands import BANDS
 from encoders.nano_planes import FINE, reduced
 from simulation.chips import Attributes, Sensor, make_chips
-from simulation.labels import LABELS as SIMULATED_LABELS
 from training.phrases import LABELS
 from training.whereabouts import lon_lat_of
 
@@ -102,13 +101,12 @@ def _chunk(sensor: Sensor, seed: int, biomes: tuple[str, ...] | None) -> dict[st
     """Simulate and reduce some chips."""
     chips = make_chips(CHUNK, seed=seed, sensor=sensor, biomes=biomes)
     planes = reduced(chips.pixels, np.ones(len(BANDS[sensor]), np.bool_), sensor)
-    order = [SIMULATED_LABELS.index(name) for name in LABELS]
     random = np.random.default_rng([seed, 0x10CA])
     return {
         "means": planes.means.astype(np.float16),
         "spread": planes.spread.astype(np.float16),
         "valid": planes.valid.max(axis=1, keepdims=True).astype(np.float16),
-        "fractions": chips.fractions[:, order],
+        "fractions": chips.fractions,
         "unsure": np.array([[name in names for name in LABELS] for names in chips.ambiguous], dtype=np.bool_),
         "clearness": np.stack([clearness(words) for words in chips.attributes]),
         "lon_lat": np.array([lon_lat_of(words, random, moved=False) for words in chips.attributes], np.float32),

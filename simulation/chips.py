@@ -96,14 +96,14 @@ def make_chips(n: int, *, seed: int, sensor: Sensor, biomes: tuple[str, ...] | N
     """
     pool = pool_for(seed)
     chosen = [b for b in (BIOMES if biomes is None else ALL_BIOMES) if biomes is None or b.name in biomes]
-    batch = _Batch(sensor, n)
+    batch = ShotBatch(sensor, n)
     for number in range(n):
         rng = np.random.default_rng([seed, number, 0 if sensor == "s2" else 1])
         biome = chosen[int(rng.integers(len(chosen)))]
         kind = str(rng.choice(list(SHARES), p=list(SHARES.values())))
-        place, now = _somewhere(rng, pool, biome, kind)
+        place, now = draw_somewhere(rng, pool, biome, kind)
         event, words = draw_event(kind, place, now, pool, rng)
-        batch.add(_shoot(sensor, place, now, event=event, words=words, pool=pool, rng=rng))
+        batch.add(shoot(sensor, place, now, event=event, words=words, pool=pool, rng=rng))
     return batch.chips()
 
 
@@ -120,28 +120,47 @@ def make_pairs(n: int, *, seed: int, sensor: Sensor, event: str | None = None) -
         Chips before, chips after; row i of both is one place.
     """
     pool = pool_for(seed)
-    before, after = _Batch(sensor, n), _Batch(sensor, n)
+    before, after = ShotBatch(sensor, n), ShotBatch(sensor, n)
     for number in range(n):
         rng = np.random.default_rng([seed, number, 2 if sensor == "s2" else 3])
         kind = event or str(rng.choice(list(SHARES), p=list(SHARES.values())))
-        place, now = _somewhere(rng, pool, BIOMES[int(rng.integers(len(BIOMES)))], kind)
-        later = _weather(place.biome, (now.day + rng.uniform(5, 45)) % 365, rng)
+        place, now = draw_somewhere(rng, pool, BIOMES[int(rng.integers(len(BIOMES)))], kind)
+        later = draw_weather(place.biome, (now.day + rng.uniform(5, 45)) % 365, rng)
         later = replace(later, snow=0.0) if kind == "burn" else later
         happened, words = draw_event(kind, place, later, pool, rng)
-        before.add(_shoot(sensor, place, now, event=NOTHING, words={"event": "none"}, pool=pool, rng=rng))
-        after.add(_shoot(sensor, place, later, event=happened, words=words, pool=pool, rng=rng))
+        before.add(shoot(sensor, place, now, event=NOTHING, words={"event": "none"}, pool=pool, rng=rng))
+        after.add(shoot(sensor, place, later, event=happened, words=words, pool=pool, rng=rng))
     return before.chips(), after.chips()
 
 
 @dataclass(frozen=True)
-class _Shot:
+class Shot:
+    """One look at a place, and what is known of it.
+
+    Attributes:
+        pixels: float32, (bands, rows, columns), as in `Chips`.
+        fractions: float32, (12,), share of the seen ground per label.
+        attributes: words and numbers for captions.
+        hidden: names that this sensor can neither show nor deny.
+    """
+
     pixels: FloatArray
     fractions: FloatArray
     attributes: Attributes
     hidden: frozenset[str]
 
 
-def _somewhere(rng: np.random.Generator, pool: FieldPool, biome: Biome, kind: str) -> tuple[Place, Conditions]:
+def draw_somewhere(rng: np.random.Generator, pool: FieldPool, biome: Biome, kind: str) -> tuple[Place, Conditions]:
+    """A random place where an event of the kind could be, and the conditions of a day on which it could be.
+
+    Of the uneventful places in fire-prone biomes, `UNBURNT` are such as fires would have, too.
+
+    Args:
+        rng: Source of randomness.
+        pool: Fields to cut from.
+        biome: Kind of landscape.
+        kind: `none`, `burn`, `flood` or `quake`.
+    """
     scene = None
     dry = kind == "none" and biome.name in FIRE_PRONE and rng.random() < UNBURNT
     if kind == "quake":
@@ -151,7 +170,7 @@ def _somewhere(rng: np.random.Generator, pool: FieldPool, biome: Biome, kind: st
     elif (kind == "burn" or dry) and rng.random() < 0.85:
         scene = str(rng.choice(["forest", "shrubland", "pasture", "mixed", "barren"], p=[0.28, 0.30, 0.28, 0.1, 0.04]))
     place = draw_place(rng, pool, (SIDE, SIDE), scene, biome)
-    return place, _fire_weather(biome, rng) if kind == "burn" or dry else _weather(biome, rng.uniform(0, 365), rng)
+    return place, _fire_weather(biome, rng) if kind == "burn" or dry else draw_weather(biome, rng.uniform(0, 365), rng)
 
 
 def _fire_weather(biome: Biome, rng: np.random.Generator) -> Conditions:
@@ -161,10 +180,11 @@ def _fire_weather(biome: Biome, rng: np.random.Generator) -> Conditions:
     parched = conditions(
         biome, day, wetness=float(rng.beta(1.2, 4.0)), snow=0.0, green_shift=float(rng.normal(-0.15, 0.2))
     )
-    return parched if rng.random() < 0.9 else _weather(biome, day, rng)
+    return parched if rng.random() < 0.9 else draw_weather(biome, day, rng)
 
 
-def _weather(biome: Biome, day: float, rng: np.random.Generator) -> Conditions:
+def draw_weather(biome: Biome, day: float, rng: np.random.Generator) -> Conditions:
+    """Random snow, wetness and greenness for a biome and a day, 0-365, of the local growing year from mid-winter."""
     winter = 1 - np.sin(np.pi * day / 365.0)
     snowy = rng.random() < biome.snow * min(1.3 * winter, 1.0)
     snow = float(rng.choice([rng.uniform(0.2, 0.9), 1.0])) if snowy else 0.0
@@ -214,7 +234,7 @@ def draw_beam(rng: np.random.Generator) -> Beam:
     )
 
 
-def _shoot(
+def shoot(
     sensor: Sensor,
     place: Place,
     now: Conditions,
@@ -225,7 +245,20 @@ def _shoot(
     rng: np.random.Generator,
     sky: Sky | None = None,
     beam: Beam | None = None,
-) -> _Shot:
+) -> Shot:
+    """One look of one sensor.
+
+    Args:
+        sensor: `s2` or `s1`.
+        place: The ground.
+        now: Conditions of the day.
+        event: What happened before.
+        words: What captions may say of it.
+        pool: Fields of clouds and speckle.
+        rng: Source of randomness.
+        sky: Of an optical look; None draws one.
+        beam: Of a radar look; None draws one.
+    """
     attributes: dict[str, str | float] = {
         "biome": place.biome.name,
         "scene": place.scene,
@@ -247,7 +280,7 @@ def _shoot(
         fractions, hidden = _radar_fractions(place, now, event, radar)
     if rng.random() < 0.04:
         _cut_edge(pixels, rng)
-    return _Shot(pixels, fractions, attributes, hidden)
+    return Shot(pixels, fractions, attributes, hidden)
 
 
 def _radar_fractions(
@@ -344,7 +377,7 @@ def _cut_edge(pixels: FloatArray, rng: np.random.Generator) -> None:
     pixels[:, across > rng.uniform(0.1, 0.45)] = np.nan
 
 
-class _Batch:
+class ShotBatch:
     """Shots collected into one array as they come."""
 
     def __init__(self, sensor: Sensor, n: int) -> None:
@@ -355,7 +388,7 @@ class _Batch:
         self._attributes: list[Attributes] = []
         self._hidden: list[frozenset[str]] = []
 
-    def add(self, shot: _Shot) -> None:
+    def add(self, shot: Shot) -> None:
         row = len(self._attributes)
         self._pixels[row], self._fractions[row] = shot.pixels, shot.fractions
         self._attributes.append(shot.attributes)

@@ -10,10 +10,11 @@ from typing import Final
 import numpy as np
 
 from schemas.errors import UsageError
-from simulation.chips import Chips, Sensor, _Batch, _shoot
+from simulation.chips import Chips, Sensor, ShotBatch, shoot
 from simulation.disturbance import NOTHING
+from simulation.drawing import Draw
 from simulation.fields import pool_for
-from simulation.guises import FITS, PAINTERS, Draw
+from simulation.guises import FITS, PAINTERS
 from simulation.staging import choose_biomes
 
 KINDS: Final[dict[str, dict[Sensor, tuple[str, ...]]]] = {
@@ -92,14 +93,14 @@ def make_lookalikes(n: int, *, seed: int, sensor: Sensor, kind: str, biomes: tup
     if kind not in known:
         raise UsageError(f"no look-alike of {sensor} is called {kind!r}: choose from {', '.join(known)}")
     chosen = choose_biomes(biomes, FITS.get(kind, lambda _biome: True), kind)
-    pool, batch, stream = pool_for(seed), _Batch(sensor, n), zlib.crc32(kind.encode())
+    pool, batch, stream = pool_for(seed), ShotBatch(sensor, n), zlib.crc32(kind.encode())
     for number in range(n):
         rng = np.random.default_rng([seed, number, STREAM + (sensor == "s1"), stream])
         biome = chosen[int(rng.integers(len(chosen)))]
         stage = PAINTERS[kind](Draw(rng, pool, biome))
         words = {"event": "none", "lookalike": kind}
         batch.add(
-            _shoot(
+            shoot(
                 sensor,
                 stage.place,
                 stage.now,

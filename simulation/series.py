@@ -13,7 +13,17 @@ import numpy as np
 from schemas.errors import UsageError
 from simulation.backscatter import Beam
 from simulation.biomes import Biome
-from simulation.chips import Attributes, Chips, Sensor, _Batch, _shoot, _somewhere, _weather, draw_beam, draw_sky
+from simulation.chips import (
+    Attributes,
+    Chips,
+    Sensor,
+    ShotBatch,
+    draw_beam,
+    draw_sky,
+    draw_somewhere,
+    draw_weather,
+    shoot,
+)
 from simulation.distractors import FITS, PAINTERS, Plan, Sketch
 from simulation.disturbance import NOTHING, Disturbance
 from simulation.fields import FieldPool, pool_for
@@ -94,7 +104,7 @@ def make_series(
         raise UsageError(f"no series of {sensor} is called {kind!r}: choose from {', '.join(kinds_of(sensor))}")
     chosen = choose_biomes(biomes, FITS.get(kind, lambda _biome: True), kind)
     pool, stream = pool_for(seed), zlib.crc32(kind.encode())
-    batches = [_Batch(sensor, n) for _ in range(looks)]
+    batches = [ShotBatch(sensor, n) for _ in range(looks)]
     for number in range(n):
         rng = np.random.default_rng([seed, number, STREAM + (sensor == "s1"), stream])
         biome = chosen[int(rng.integers(len(chosen)))]
@@ -106,7 +116,7 @@ def make_series(
             sky, beam = orbit.sky(look, rng), orbit.beam(rng)
             now = orbit.weather(look, rng)
             ground = plan.ground(look, rng)
-            batch.add(_shoot(sensor, ground, now, event=event, words=words, pool=pool, rng=rng, sky=sky, beam=beam))
+            batch.add(shoot(sensor, ground, now, event=event, words=words, pool=pool, rng=rng, sky=sky, beam=beam))
     return [batch.chips() for batch in batches]
 
 
@@ -120,7 +130,7 @@ def _calendar(sensor: Sensor, looks: int, rng: np.random.Generator) -> tuple[flo
 
 
 def _event_plan(kind: str, biome: Biome, pool: FieldPool, rng: np.random.Generator) -> Plan:
-    place, now = _somewhere(rng, pool, biome, kind)
+    place, now = draw_somewhere(rng, pool, biome, kind)
     snow = now.snow if kind == "quake" else 0.0
     rained = (0.5, 1.0) if kind == "flood" else None  # what floods the plain has also wetted the land around it
     return Plan(place, now.day, snow=snow, wetness_at_last=rained)
@@ -198,7 +208,7 @@ class _Orbit:
 
     def weather(self, look: int, rng: np.random.Generator) -> Conditions:
         """Rain and growth of one look; snow lies as the plan says, more or less."""
-        drawn = _weather(self.plan.place.biome, self._day(look), rng)
+        drawn = draw_weather(self.plan.place.biome, self._day(look), rng)
         last = look == len(self.before) - 1
         snow = self.plan.snow_at_last if last else self.plan.snow
         lying = float(np.clip(snow * rng.uniform(0.85, 1.1), 0, 1))

@@ -46,6 +46,7 @@ class Options:
         device: of the gradient steps, `cpu` or `cuda`.
         keep_text: take `text.onnx` and `tokenizer.json` as they lie in `out`.
         seconds: of gradient steps instead of `steps`, for a machine that is lent by the minute.
+        compiled: build the image encoders for this machine first, which needs a C++ compiler.
         weights: write these and their facts instead of a release (`export` makes it one, elsewhere).
     """
 
@@ -60,6 +61,7 @@ class Options:
     device: str
     keep_text: bool
     seconds: float | None
+    compiled: bool
     weights: Path | None
 
 
@@ -74,7 +76,7 @@ def command(options: Options, steps: int) -> str:
     """What to type for the same again."""
     return (
         f"python -m training.train_nano --out {options.out.name} --seed {options.seed} --steps {steps} "
-        f"--batch {options.batch} --chips {options.chips} --device {options.device}"
+        f"--batch {options.batch} --chips {options.chips} --device {options.device}{' --compiled' * options.compiled}"
     )
 
 
@@ -91,7 +93,16 @@ def train(options: Options) -> tuple[NanoModel, dict[str, object]]:
     data = data_of(options.out, options.cache, options.chips, options.unseen, workers=options.workers, device=device)
     recipe = replace(NANO, steps=options.steps, batch=options.batch)
     start = time.monotonic()
-    fitted = fit(recipe, data.pools, data.bank, data.head, seed=options.seed, device=device, seconds=options.seconds)
+    fitted = fit(
+        recipe,
+        data.pools,
+        data.bank,
+        data.head,
+        seed=options.seed,
+        device=device,
+        seconds=options.seconds,
+        compiled=options.compiled,
+    )
     took, steps = time.monotonic() - start, int(fitted.curve[-1]["step"])
     return fitted.model, {
         "command": command(options, steps),
@@ -132,6 +143,7 @@ def arguments() -> Options:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--keep-text", action="store_true", help="the text tower already lies in OUT")
     parser.add_argument("--seconds", type=float, help="of gradient steps, instead of --steps")
+    parser.add_argument("--compiled", action="store_true", help="build the encoders first: half the time")
     parser.add_argument("--weights", type=Path, help="write weights there instead of a release")
     return Options(**vars(parser.parse_args()))
 

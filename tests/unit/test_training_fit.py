@@ -1,6 +1,7 @@
 """Training is repeatable, learns, and keeps to its recipe."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from simulation.chips import Sensor
 from training.bank import Bank, bank_of
 from training.captions import Caption
 from training.compare import table
-from training.fit import Loaded, balanced, embedded, fit, loaded
+from training.fit import Loaded, balanced, embedded, fit, loaded, multiplies_bf16
 from training.label_sets import label_sets
 from training.phrases import LABELS
 from training.pool import CHUNK, simulate_pool
@@ -145,3 +146,25 @@ def test_the_table_means_over_seeds(tmp_path: Path) -> None:
     rows = [{"recipe": "nano", "seed": seed, "seen s2": {"mean": mean}} for seed, mean in ((0, 0.8), (1, 0.9))]
     (tmp_path / "figures-0.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert "| nano | 2 | 0.850 ± 0.050 |" in table(tmp_path)
+
+
+@pytest.mark.parametrize(("able", "expected"), [({}, False), ({"avx512_bf16": True}, True), ({"amx_bf16": True}, True)])
+def test_bf16_only_where_the_processor_multiplies_it(
+    monkeypatch: pytest.MonkeyPatch, able: dict[str, bool], *, expected: bool
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
+
+    assert multiplies_bf16(CPU) is expected
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch builds encoders with g++, which is not installed")
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # torch.compile importing its own parts
+def test_built_encoders_learn_the_same() -> None:
+    bank, head, _ = _words()
+    pools = {"s2": _loaded("s2")}
+    recipe = Recipe("tiny", sensors=("s2",), steps=10, batch=16, sentences=12)
+    plain, built = (fit(recipe, pools, bank, head, seed=3, device=CPU, compiled=each) for each in (False, True))
+    one, two = (embedded(each.model, pools["s2"], "s2") for each in (plain, built))
+
+    assert (one * two).sum(dim=1).min() > 0.99

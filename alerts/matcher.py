@@ -13,7 +13,7 @@ from alerts.calibrate import Calibrator
 from alerts.matching import Matcher
 from alerts.settings import MatcherSettings
 from archive import open_archive
-from encoders import load
+from encoders import load_for
 from schemas import outbox
 from schemas.bus import Step, serve
 from schemas.database import connect, migrate
@@ -35,7 +35,7 @@ def main() -> None:
     migrate(stack.database)
     engine = connect(stack.database)
     publisher = Publisher(bootstrap_servers(stack), "tocsin-matcher")
-    encoder = load(stack.encoder)
+    encoder = load_for(stack)
 
     with open_archive(stack) as archive:
         calibrator = Calibrator(engine, archive, encoder, settings)

@@ -22,7 +22,7 @@ from archive import ArchiveFilter, open_archive
 from benchmarks.report import emit
 from commands.output import properties_of
 from commands.services import drain, running
-from encoders import load
+from encoders import load_for
 from ingest.sources import add_source
 from schemas.database import connect, migrate
 from schemas.settings import Stack
@@ -82,7 +82,7 @@ def watch_feed(url: str, data: Path) -> Counts:
     with running(stack) as supervisor:
         drain(supervisor, engine, started, timeout_s=800)
     with open_archive(stack) as archive:
-        release = load(stack.encoder).release
+        release = load_for(stack).release
         seen, _ = archive.history(release=release, filter=ArchiveFilter(sensors=("s2",)), max_points=100_000)
     burns, floods = (_alerted(engine, sentence) for sentence in (BURN, FLOOD))
     engine.dispose()

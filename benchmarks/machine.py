@@ -6,6 +6,7 @@ Stops at the yardstick: shares of it are taken by the benchmarks.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,19 +39,37 @@ FLOPS = 2 * SIDE**3
 """Floating point operations of one product."""
 
 
-class Gemm:
-    """The machine's fp32 matrix product, through the BLAS that numpy uses.
+def products(threads: int) -> dict[str, Callable[[], object]]:
+    """One fp32 product of `FLOPS` operations by each library that is here: which is fastest, the processor decides.
 
-    The number of threads is the BLAS library's own setting (OPENBLAS_NUM_THREADS or OMP_NUM_THREADS), fixed when
-    numpy is imported.
+    Args:
+        threads: of each; numpy's BLAS reads its own limit from the environment when it is imported.
     """
+    random = np.random.default_rng(0)
+    left, right = (random.random((SIDE, SIDE), dtype=np.float32) for _ in range(2))
+    out = np.empty_like(left)
+    found: dict[str, Callable[[], object]] = {"numpy": lambda: np.matmul(left, right, out=out)}
+    if find_spec("torch") is not None:
+        found["torch"] = _torch_product(left, right, threads)
+    if find_spec("openvino") is not None:
+        found["openvino"] = _openvino_product(left, right, threads)
+    return found
 
-    def __init__(self) -> None:
-        random = np.random.default_rng(0)
-        self._left: NDArray[np.float32] = random.random((SIDE, SIDE), dtype=np.float32)
-        self._right: NDArray[np.float32] = random.random((SIDE, SIDE), dtype=np.float32)
-        self._product = np.empty_like(self._left)
 
-    def multiply(self) -> None:
-        """One product of `FLOPS` operations, into memory that is already there."""
-        np.matmul(self._left, self._right, out=self._product)
+def _torch_product(left: NDArray[np.float32], right: NDArray[np.float32], threads: int) -> Callable[[], object]:
+    import torch  # noqa: PLC0415 - an extra
+
+    torch.set_num_threads(threads)
+    one, two, out = torch.from_numpy(left), torch.from_numpy(right), torch.empty(SIDE, SIDE)
+    return lambda: torch.mm(one, two, out=out)
+
+
+def _openvino_product(left: NDArray[np.float32], right: NDArray[np.float32], threads: int) -> Callable[[], object]:
+    import openvino  # noqa: PLC0415 - an extra
+    from openvino import opset13 as graph  # noqa: PLC0415
+
+    rows = graph.parameter([SIDE, SIDE], np.float32)
+    model = openvino.Model([graph.matmul(rows, graph.constant(right), False, False)], [rows])
+    settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1}
+    request = openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
+    return lambda: request.infer([left], share_inputs=True, share_outputs=True)

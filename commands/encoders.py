@@ -9,13 +9,20 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from commands.options import Json
 from commands.output import note, print_json, say, table
+from schemas.backends import Backend, Precision
 from schemas.errors import UsageError
+
+if TYPE_CHECKING:
+    from encoders.interface import Pixels
+
+CALIBRATION_SEED = 90
+"""Of the places that int8 engines are calibrated on; no training and no evaluation draws from it."""
 
 encoder = typer.Typer(no_args_is_help=True, help="Encoders: what is installed, and fetching published ones.")
 
@@ -33,6 +40,47 @@ def list_(as_json: Json = False) -> None:
         (r.name, "yes" if r.installed else "no", " ".join(r.sensors), r.licence, r.backend, r.reason) for r in found
     ]
     table("Encoders", ("name", "installed", "sensors", "licence", "runtime", "why"), rows, "none")
+
+
+@encoder.command("backends")
+def backends(as_json: Json = False) -> None:
+    """Show what can run a CLOSP release on this machine, the fastest first, and why others cannot."""
+    from encoders.backends import ENTRIES
+
+    found = [(each.name, each.unavailable(), each.arithmetics) for each in ENTRIES]
+    if as_json:
+        rows_ = [{"name": name, "usable": why is None, "why": why, "precisions": can} for name, why, can in found]
+        print_json(rows_)
+        return
+    rows = [(name, "no" if why else "yes", " ".join(can), why or "") for name, why, can in found]
+    table("Backends", ("name", "usable", "precisions", "why not"), rows, "none")
+
+
+@encoder.command("build", epilog="Example: tocsin encoder build closp-rn --precision int8")
+def build(
+    release: Annotated[str, typer.Argument(help="A pulled CLOSP release, or a folder of one.")],
+    backend: Annotated[Backend, typer.Option(help="What runs it; see `tocsin encoder backends`.")] = "auto",
+    precision: Annotated[Precision, typer.Option(help="What it computes in.")] = "auto",
+    as_json: Json = False,
+) -> None:
+    """Build a release's engines and check them against torch; services then open them at once.
+
+    int8 is calibrated on simulated places and refused where it ranks chips otherwise than fp32.
+    """
+    from encoders.closp_release import CALIBRATION_CHIPS, ClospEncoder
+    from encoders.release import load
+    from simulation.chips import make_chips
+
+    def chips(sensor: str) -> Pixels:
+        note(f"simulating {CALIBRATION_CHIPS} {sensor} chips to calibrate with")
+        return make_chips(CALIBRATION_CHIPS, seed=CALIBRATION_SEED, sensor="s1" if sensor == "s1" else "s2").pixels
+
+    opened = load(release, backend=backend, precision=precision, chips=chips)
+    runs = opened.backend if isinstance(opened, ClospEncoder) else "onnxruntime, which ships with it"
+    if as_json:
+        print_json({"release": opened.release, "backend": runs})
+    else:
+        say(f"{opened.release} is ready on {runs}")
 
 
 @encoder.command("pull", epilog="Example: tocsin encoder pull DarthReca/CLOSP-RN")

@@ -149,9 +149,9 @@ def _archive(stack: Stack) -> str:
 
 
 def _encoder(stack: Stack) -> str:
-    from encoders import load
+    from encoders import load_for
 
-    loaded = load(stack.encoder)
+    loaded = load_for(stack)
     vectors = loaded.texts(["wildfire burn scar"])
     return f"{loaded.release}, {vectors.shape[1]} dimensions"
 

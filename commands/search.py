@@ -38,7 +38,7 @@ def search(
 
     from archive import ArchiveFilter, open_archive
     from archive.search import search_text, to_features
-    from encoders import load
+    from encoders import load_for
 
     if not sentence.strip():
         raise UsageError("the sentence is blank: say what to look for")
@@ -53,7 +53,7 @@ def search(
         max_cloud=max_cloud,
     )
     with open_archive(stack) as archive:
-        hits = search_text(archive, load(stack.encoder), sentence, filter=wanted, limit=limit, min_score=min_score)
+        hits = search_text(archive, load_for(stack), sentence, filter=wanted, limit=limit, min_score=min_score)
     if as_json:
         print_json(to_features(hits))
         return

@@ -57,6 +57,8 @@ def environment_of(stack: Stack) -> dict[str, str]:
         "TOCSIN_QDRANT_URL": stack.qdrant_url,
         "TOCSIN_QDRANT_API_KEY": stack.qdrant_api_key,
         "TOCSIN_ENCODER": stack.encoder,
+        "TOCSIN_ENCODER_BACKEND": stack.encoder_backend,
+        "TOCSIN_ENCODER_PRECISION": stack.encoder_precision,
         "TOCSIN_PARTITIONS": str(stack.partitions),
         "TOCSIN_REPLICATION": str(stack.replication),
         "TOCSIN_LOG_LEVEL": stack.log_level,

@@ -52,13 +52,12 @@ VARIANTS: dict[str, Variant] = {
 """The four published models. Only the S2 backbone of VS kept its classifier."""
 
 
-class ImageTower(nn.Module):
-    """Backbone and projection of one sensor, as one module to export."""
+class FeatureTower(nn.Module):
+    """Backbone of one sensor up to its last linear layers, as one module to export; these are `encoders.heads`'."""
 
-    def __init__(self, backbone: nn.Module, projection: nn.Module, size_px: int | None) -> None:
+    def __init__(self, backbone: ResNet50 | VisionTransformer, size_px: int | None) -> None:
         super().__init__()
         self.backbone = backbone
-        self.projection = projection
         self.size_px = size_px
 
     def forward(self, pixels: Tensor) -> Tensor:
@@ -68,14 +67,13 @@ class ImageTower(nn.Module):
             pixels: float32, (n, bands, h, w); S2: reflectance with B10 zero, S1: VV and VH in dB; no NaN.
 
         Returns:
-            float32, (n, 384), of any length.
+            float32, (n, features).
         """
         if self.size_px is not None:
             pixels = functional.interpolate(
                 pixels, (self.size_px, self.size_px), mode="bilinear", align_corners=True, antialias=False
             )
-        vectors: Tensor = self.projection(self.backbone(pixels))
-        return vectors
+        return self.backbone.features(pixels)
 
 
 class TextTower(nn.Module):
@@ -111,11 +109,26 @@ class Closp(nn.Module):
             self.location_encoder = LocationEncoder()
             self.location_projection = nn.Linear(LOCATION_OUTPUTS, DIMENSION)
 
-    def image_tower(self, sensor: str) -> ImageTower:
-        """The part that embeds chips of ``"s1"`` or ``"s2"``; shares its weights with the model."""
-        if sensor == "s1":
-            return ImageTower(self.s1_encoder, self.s1_projection, self.sizes_px["s1"]).eval()
-        return ImageTower(self.s2_encoder, self.s2_projection, self.sizes_px["s2"]).eval()
+    def image_tower(self, sensor: str) -> FeatureTower:
+        """The part that sees chips of ``"s1"`` or ``"s2"``; shares its weights with the model."""
+        backbone = self.s1_encoder if sensor == "s1" else self.s2_encoder
+        return FeatureTower(backbone, self.sizes_px[sensor]).eval()
+
+    def images(self, pixels: Tensor, sensor: str) -> Tensor:
+        """Vectors of chips.
+
+        Args:
+            pixels: float32, (n, bands, h, w); S2: reflectance with B10 zero, S1: VV and VH in dB; no NaN.
+            sensor: ``"s1"`` or ``"s2"``.
+
+        Returns:
+            float32, (n, 384), of any length.
+        """
+        backbone = self.s1_encoder if sensor == "s1" else self.s2_encoder
+        projection = self.s1_projection if sensor == "s1" else self.s2_projection
+        last = backbone.fc if isinstance(backbone, ResNet50) else backbone.head
+        vectors: Tensor = projection(last(self.image_tower(sensor)(pixels)))
+        return vectors
 
     def text_tower(self) -> TextTower:
         """The part that embeds sentences; shares its weights with the model."""
@@ -138,7 +151,7 @@ def layout(variant: str) -> dict[str, tuple[int, ...]]:
     return {key: tuple(each.shape) for key, each in empty(variant).state_dict().items()}
 
 
-def _backbone(sensor: str, shape: Transformer | None) -> nn.Module:
+def _backbone(sensor: str, shape: Transformer | None) -> ResNet50 | VisionTransformer:
     bands = len(BANDS[sensor])
     if shape is None:
         return ResNet50(bands)

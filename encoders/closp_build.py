@@ -5,8 +5,9 @@ Stops before running them: the only module that loads CLOSP's weights into torch
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -15,21 +16,31 @@ from torch import nn
 
 from encoders.bands import BANDS
 from encoders.closp import Closp, empty, layout
+from encoders.closp_pixels import prepare
+from encoders.heads import Head, unit
+from encoders.interface import Pixels, Vectors
 from encoders.lowering import lower
 from encoders.minilm import VOCABULARY
 from encoders.reference import TorchEngine
-from encoders.runtime import EngineRefused, Inputs
+from encoders.runtime import Engine, EngineRefused, Inputs
 from encoders.weights import Tensors, read_tensors
 from encoders.words import LONGEST
+from schemas.errors import SettingsError
 
 OPSET = 20
 """ONNX operator set; the first that has GELU."""
 
-OUTPUT = "closp_vectors"
+OUTPUT = "closp_features"
 """Name of every tower's output. One that an inner value also bears ("embedding") makes an invalid model."""
 
 SAMPLE_PX = 120
 """Side of the chips that engines are compared on."""
+
+BATCH = 16
+"""Chips of one batch of calibration."""
+
+CHECKED = 128
+"""So many of them are kept back, to check it on."""
 
 
 class ClospBuilder:
@@ -37,12 +48,21 @@ class ClospBuilder:
 
     Args:
         model: see `read_model`.
+        heads: what stands behind the image towers, by sensor.
         threads: for the torch reference; ``None``: as torch has it.
+        chips: makes chips of a sensor in physical units, for int8; ``None``: int8 engines cannot be built.
     """
 
-    def __init__(self, model: Closp, threads: int | None = None) -> None:
-        self.model = model
+    def __init__(
+        self,
+        model: Closp,
+        heads: Mapping[str, Head],
+        threads: int | None = None,
+        chips: Callable[[str], Pixels] | None = None,
+    ) -> None:
+        self.model, self._heads = model, heads
         self._threads = threads
+        self._chips = None if chips is None else cache(chips)
 
     def tower(self, name: str) -> nn.Module:
         """``"s1"``, ``"s2"`` or ``"text"`` as a torch module."""
@@ -59,7 +79,30 @@ class ClospBuilder:
             return [_sentences(random, n, tokens) for n, tokens in ((1, 4), (3, LONGEST))]
         return [_chips(random, tower, n) for n in (1, 3)]
 
-    def export(self, tower: str, path: Path) -> None:
+    def calibration(self, tower: str) -> list[Inputs]:
+        """See `encoders.engines.Builder`: three of four chips."""
+        return self._prepared(tower)[: -CHECKED // BATCH]
+
+    def unseen(self, tower: str) -> list[Inputs]:
+        """See `encoders.engines.Builder`: the others."""
+        return self._prepared(tower)[-CHECKED // BATCH :]
+
+    def vectors(self, tower: str, engine: Engine, batches: list[Inputs]) -> Vectors:
+        """See `encoders.engines.Builder`."""
+        return unit(self._heads[tower](np.concatenate([engine.run(each) for each in batches])))
+
+    def _prepared(self, sensor: str) -> list[Inputs]:
+        if self._chips is None:
+            raise SettingsError(
+                "int8 engines are made once, with chips to calibrate them: tocsin encoder build … --precision int8"
+            )
+        chips = self._chips(sensor)
+        mask = np.ones(chips.shape[1], dtype=np.bool_)
+        return [
+            {"pixels": prepare(chips[start : start + BATCH], sensor, mask)} for start in range(0, len(chips), BATCH)
+        ]
+
+    def export(self, tower: str, path: Path, *, lowered: bool) -> None:
         """Write a tower as ONNX with free batch, and free height and width or number of tokens."""
         if tower == "text":
             _export(
@@ -69,8 +112,9 @@ class ClospBuilder:
                 path,
             )
             return
-        lowered = lower(self.model.image_tower(tower))
-        _export(lowered, {"pixels": {0: "n", 2: "h", 3: "w"}}, _chips(np.random.default_rng(0), tower, 2), path)
+        image_tower = self.model.image_tower(tower)
+        module = lower(image_tower) if lowered else image_tower
+        _export(module, {"pixels": {0: "n", 2: "h", 3: "w"}}, _chips(np.random.default_rng(0), tower, 2), path)
 
 
 def read_model(variant: str, weights: Path) -> Closp:

@@ -3,11 +3,10 @@
 Stops before Kafka and stores. Torch is imported only where an engine has to be built or refused.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha256 as sha256_of
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,14 +15,19 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from encoders.backends import Candidate, choose
 from encoders.checks import check_pixels, check_sentences
 from encoders.closp_pixels import prepare
-from encoders.engines import checked_engine
+from encoders.digests import sha256
+from encoders.engines import Request, checked_engine
+from encoders.heads import Head, composed, unit
 from encoders.interface import DIMENSION, Pixels, Vectors
-from encoders.runtime import Backend, Engine, EngineRefused, Inputs
-from encoders.weights import Layout, read_layout, sha256
+from encoders.runtime import Engine, EngineRefused, Inputs
+from encoders.text_cache import TextCache
+from encoders.weights import Layout, digest, read_layout, read_some
 from encoders.words import Words
-from schemas.errors import Rejected, ReleaseMismatch, SettingsError
+from schemas.backends import Backend, Precision
+from schemas.errors import ReleaseMismatch, SettingsError
 
 if TYPE_CHECKING:
     from encoders.closp_build import ClospBuilder
@@ -33,7 +37,7 @@ log = structlog.get_logger()
 PREPARATION = "1"
 """Raise it when the same pixels or words would give other vectors: it is part of the release's hash."""
 
-GRAPH = 1
+GRAPH = 2
 """Raise it when `encoders.closp_build` writes another graph for the same weights: engines are then built again."""
 
 BATCH_CHIPS = 32
@@ -41,6 +45,9 @@ BATCH_CHIPS = 32
 
 BATCH_SENTENCES = 64
 """Sentences per run: padded to the longest among them."""
+
+CALIBRATION_CHIPS = 384
+"""Chips that an int8 engine is made with: fewer leave the extremes of some channels unseen."""
 
 TOWERS = ("s1", "s2", "text")
 """Parts of the model that run."""
@@ -53,31 +60,42 @@ class ClospEncoder:
     Attributes:
         release: variant and content hash.
         engines: by tower.
+        heads: what turns an engine's features into vectors, by sensor.
         words: its tokenizer.
         backend: what runs it, and why.
     """
 
     release: str
     engines: Mapping[str, Engine]
+    heads: Mapping[str, Head]
     words: Words
     backend: str
     sensors: tuple[str, ...] = ("s2", "s1")
+    _texts: TextCache = field(default_factory=TextCache)
 
     def images(self, pixels: Pixels, sensor: str, present_bands: Sequence[str] | None = None) -> Vectors:
         """See `Encoder.images`. Chips of any size from 32 px; B10 and absent bands are not read."""
         mask = check_pixels(pixels, sensor, present_bands)
+        engine, head = self.engines[sensor], self.heads[sensor]
         return _in_batches(
             len(pixels),
             BATCH_CHIPS,
-            lambda part: self.engines[sensor].run({"pixels": prepare(pixels[part], sensor, mask)}),
+            lambda part: head(engine.run({"pixels": prepare(pixels[part], sensor, mask)})),
         )
 
     def texts(self, sentences: list[str]) -> Vectors:
-        """See `Encoder.texts`."""
+        """See `Encoder.texts`. Each sentence is computed once, beside others of about its length."""
         check_sentences(sentences)
-        return _in_batches(
-            len(sentences), BATCH_SENTENCES, lambda part: self.engines["text"].run(self._ids(sentences[part]))
+        return self._texts.vectors(sentences, self._embed)
+
+    def _embed(self, sentences: list[str]) -> Vectors:
+        order = np.argsort([len(sentence) for sentence in sentences], kind="stable")
+        ordered = [sentences[place] for place in order]
+        vectors = np.empty((len(sentences), DIMENSION), np.float32)
+        vectors[order] = _in_batches(
+            len(ordered), BATCH_SENTENCES, lambda part: self.engines["text"].run(self._ids(ordered[part]))
         )
+        return vectors
 
     def _ids(self, sentences: list[str]) -> Inputs:
         ids, mask = self.words.ids(sentences)
@@ -91,6 +109,8 @@ def load_closp(
     engines: Path,
     threads: int | None = None,
     backend: Backend = "auto",
+    precision: Precision = "auto",
+    chips: Callable[[str], Pixels] | None = None,
 ) -> ClospEncoder:
     """Open a CLOSP release.
 
@@ -100,18 +120,29 @@ def load_closp(
         engines: folder of built engines.
         threads: threads for one batch; ``None``: all available cores.
         backend: see `encoders.runtime.Backend`.
+        precision: of the image towers, see `encoders.runtime.Precision`. Vectors of int8 towers are a release of
+            their own: their cosines differ in the third digit.
+        chips: makes chips of a sensor in physical units, for int8 engines that are not built yet.
 
     Raises:
         ReleaseNotFound: a file is missing.
         ReleaseMismatch: the weights are damaged or not CLOSP's, or the engine was refused and none may replace it.
-        SettingsError: torch is needed and not installed.
+        SettingsError: torch is needed and not installed, or this machine has no such backend or precision.
     """
-    variant = recognise(read_layout(weights), weights)
+    layout = read_layout(weights)
+    variant = recognise(layout, weights)
     words = Words(tokenizer)
-    release = _release_name(variant, weights, tokenizer)
-    loaded, reason = _open_engines(variant, release, weights, engines, threads, backend)
+    release = _release_name(variant, weights, tokenizer, precision)
+    heads = {sensor: _head(sensor, layout, weights) for sensor in ("s1", "s2")}
+
+    @cache
+    def builder() -> "ClospBuilder":
+        return _builder(variant, weights, heads, threads, chips)
+
+    opening = _Opening(variant, layout, weights, engines, threads, builder)
+    opened, reason = _open_engines(opening, backend, precision)
     log.info("encoder loaded", release=release, backend=reason)
-    return ClospEncoder(release=release, engines=loaded, words=words, backend=reason)
+    return ClospEncoder(release=release, engines=opened, heads=heads, words=words, backend=reason)
 
 
 def recognise(found: Layout, path: Path) -> str:
@@ -128,56 +159,117 @@ def recognise(found: Layout, path: Path) -> str:
     return "geoclosp-rn" if "location_projection.weight" in found else "closp-rn"
 
 
-def _release_name(variant: str, weights: Path, tokenizer: Path) -> str:
+def _release_name(variant: str, weights: Path, tokenizer: Path, precision: Precision) -> str:
     content = "\n".join((PREPARATION, sha256(weights), sha256(tokenizer)))
-    return f"{variant}-{sha256_of(content.encode()).hexdigest()[:12]}"
+    name = f"{variant}-{sha256_of(content.encode()).hexdigest()[:12]}"
+    return f"{name}-int8" if precision == "int8" else name
 
 
-def _open_engines(
-    variant: str, release: str, weights: Path, folder: Path, threads: int | None, backend: Backend
-) -> tuple[dict[str, Engine], str]:
-    @cache
-    def builder() -> "ClospBuilder":
-        return _builder(variant, weights, threads)
+def _head_layers(sensor: str, layout: Container[str]) -> list[str]:
+    """Names of the linear layers between a sensor's features and the shared space, in order."""
+    last = [name for name in (f"{sensor}_encoder.fc", f"{sensor}_encoder.head") if f"{name}.weight" in layout]
+    return [*last, f"{sensor}_projection"]
 
-    if backend == "torch":
-        return _torch_engines(builder()), "torch, as asked"
-    key = f"{release}-g{GRAPH}-ort{version('onnxruntime')}"
+
+def _head(sensor: str, layout: Layout, weights: Path) -> Head:
+    names = _head_layers(sensor, layout)
+    keys = [f"{name}.{part}" for name in names for part in ("weight", "bias")]
+    absent = [key for key in keys if key not in layout]
+    if absent:
+        raise ReleaseMismatch(f"{weights} is no CLOSP checkpoint: it lacks {', '.join(absent)}")
+    return head_of(sensor, read_some(weights, keys))
+
+
+def head_of(sensor: str, tensors: Mapping[str, NDArray[np.float32] | NDArray[np.int64]]) -> Head:
+    """A sensor's linear layers among a checkpoint's tensors, as one."""
+    names = _head_layers(sensor, tensors)
+    pairs = [(tensors[f"{name}.weight"], tensors[f"{name}.bias"]) for name in names]
+    return composed([(weight.astype(np.float32), bias.astype(np.float32)) for weight, bias in pairs])
+
+
+@dataclass(frozen=True, slots=True)
+class _Opening:
+    """What opening any tower of a release needs."""
+
+    variant: str
+    layout: Layout
+    weights: Path
+    folder: Path
+    threads: int | None
+    builder: Callable[[], "ClospBuilder"]
+
+    def engine(self, tower: str, candidate: Candidate) -> Engine:
+        """The tower on one backend; sentences are few, their tower is never rounded.
+
+        Raises:
+            EngineRefused: that backend cannot run it.
+        """
+        if candidate.entry.runtime is None:
+            return self.builder().reference(tower)
+        arithmetic = "fp32" if tower == "text" else candidate.arithmetic
+        request = Request(tower, self._model(tower), self.folder, arithmetic, self.threads)
+        return checked_engine(request, candidate.entry.runtime(), self.builder)
+
+    def _model(self, tower: str) -> str:
+        """Names what the tower's engine computes: by its own weights, without the head, which is not in it."""
+        if tower == "text":
+            keys = [key for key in self.layout if key.startswith("text_model.")]
+        else:
+            heads = _head_layers(tower, self.layout)
+            keys = [
+                key
+                for key in self.layout
+                if key.startswith(f"{tower}_encoder.") and key.rpartition(".")[0] not in heads
+            ]
+        return f"{self.variant}-{digest(self.weights, keys)[:12]}-g{GRAPH}"
+
+
+def _open_engines(opening: _Opening, backend: Backend, precision: Precision) -> tuple[dict[str, Engine], str]:
+    choice = choose(backend, precision)
     opened: dict[str, Engine] = {}
-    refusals: list[str] = []
+    remarks: list[str] = []
     for tower in TOWERS:
+        opened[tower], refusals = _first_that_opens(opening, tower, choice.candidates)
+        remarks += refusals
+    return opened, "; ".join([f"{opened['s2'].name}, checked against torch", *remarks, choice.reason])
+
+
+def _first_that_opens(opening: _Opening, tower: str, candidates: Sequence[Candidate]) -> tuple[Engine, list[str]]:
+    refusals: list[str] = []
+    for candidate in candidates:
         try:
-            opened[tower] = checked_engine(tower, key, folder, builder, threads)
+            return opening.engine(tower, candidate), refusals
         except EngineRefused as refusal:
-            if backend == "onnxruntime":
+            if candidate is candidates[-1]:
                 raise
-            log.warning("engine refused, torch runs this tower: slower, same vectors", tower=tower, reason=str(refusal))
-            opened[tower] = builder().reference(tower)
-            refusals.append(f"{tower} on torch, because {refusal}")
-    return opened, "; ".join(refusals) or f"{opened['s2'].name}, checked against torch"
+            log.warning(
+                "engine refused, another runs this tower: slower, same vectors",
+                tower=tower,
+                refused=candidate.entry.name,
+                reason=str(refusal),
+            )
+            refusals.append(f"{tower} not on {candidate.entry.name}, because {refusal}")
+    raise AssertionError("a choice has candidates")
 
 
-def _torch_engines(builder: "ClospBuilder") -> dict[str, Engine]:
-    return {each: builder.reference(each) for each in TOWERS}
-
-
-def _builder(variant: str, weights: Path, threads: int | None) -> "ClospBuilder":
+def _builder(
+    variant: str,
+    weights: Path,
+    heads: Mapping[str, Head],
+    threads: int | None,
+    chips: Callable[[str], Pixels] | None,
+) -> "ClospBuilder":
     absent = [name for name in ("torch", "onnx", "onnxscript") if find_spec(name) is None]
     if absent:
         raise SettingsError(f"CLOSP needs {', '.join(absent)} to build its engine: pip install 'tocsin[torch]'")
     from encoders.closp_build import ClospBuilder, read_model  # noqa: PLC0415 - torch takes seconds, built engines do without
 
-    return ClospBuilder(read_model(variant, weights), threads)
+    return ClospBuilder(read_model(variant, weights), heads, threads, chips)
 
 
 def _in_batches(count: int, size: int, run: Callable[[slice], NDArray[np.float32]]) -> Vectors:
     vectors = np.empty((count, DIMENSION), dtype=np.float32)
     for start in range(0, count, size):
         part = slice(start, start + size)
-        raw = run(part)
-        lengths = np.linalg.norm(raw.astype(np.float64), axis=1, keepdims=True)
-        lost = np.flatnonzero(~np.isfinite(lengths) | (lengths == 0.0))
-        if lost.size:
-            raise Rejected(f"input {start + lost[0]} has no vector: its values are far outside what a sensor measures")
-        vectors[part] = raw / lengths
+        vectors[part] = unit(run(part), start)
     return vectors

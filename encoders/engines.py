@@ -13,9 +13,11 @@ from typing import Protocol
 
 import structlog
 
-from encoders.ort import OnnxEngine
+from encoders.digests import sha256
+from encoders.interface import Vectors
+from encoders.quantised import check_ranking
 from encoders.runtime import Engine, EngineRefused, Inputs, check_agreement
-from encoders.weights import sha256
+from schemas.backends import Arithmetic
 
 log = structlog.get_logger()
 
@@ -23,8 +25,8 @@ log = structlog.get_logger()
 class Builder(Protocol):
     """Makes a tower's ONNX file and its reference. Asked only where no checked engine is on disk."""
 
-    def export(self, tower: str, path: Path) -> None:
-        """Write the tower as ONNX."""
+    def export(self, tower: str, path: Path, *, lowered: bool) -> None:
+        """Write the tower as ONNX; lowered: in the form that a runtime without fast convolutions computes best."""
         ...
 
     def reference(self, tower: str) -> Engine:
@@ -32,7 +34,40 @@ class Builder(Protocol):
         ...
 
     def samples(self, tower: str) -> list[Inputs]:
-        """Batches to compare engines on."""
+        """Batches to compare engines on, in their digits."""
+        ...
+
+    def calibration(self, tower: str) -> list[Inputs]:
+        """Chips as the tower will see them, for int8.
+
+        Raises:
+            SettingsError: none were given; the message says how.
+        """
+        ...
+
+    def unseen(self, tower: str) -> list[Inputs]:
+        """Other such chips, to compare engines by how they rank them."""
+        ...
+
+    def vectors(self, tower: str, engine: Engine, batches: list[Inputs]) -> Vectors:
+        """What an engine makes of batches, as unit vectors of the shared space."""
+        ...
+
+
+class Runtime(Protocol):
+    """What builds and opens engine files; see `encoders.backends`."""
+
+    @property
+    def key(self) -> str:
+        """Name, version and, where files fit one device only, the device: part of a file's name."""
+        ...
+
+    def build(self, builder: Builder, tower: str, arithmetic: Arithmetic, path: Path) -> None:
+        """Write the engine's file."""
+        ...
+
+    def open(self, path: Path, arithmetic: Arithmetic, threads: int | None) -> Engine:
+        """Open such a file."""
         ...
 
 
@@ -44,7 +79,7 @@ class Stamp:
         file: its name beside the stamp.
         sha256: of its content.
         engine: runtime that was checked.
-        disagreement: max|difference| / max|reference| against torch when it was built.
+        disagreement: max|difference| / max|reference| against torch when it was built; for int8 1 - mean cosine.
     """
 
     file: str
@@ -53,35 +88,55 @@ class Stamp:
     disagreement: float
 
 
-def checked_engine(
-    tower: str, key: str, folder: Path, builder: Callable[[], Builder], threads: int | None
-) -> OnnxEngine:
-    """The ONNX Runtime engine of a tower, from disk where an intact one is, else built and checked.
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Which engine is wanted.
+
+    Attributes:
+        tower: name within the model, for example ``"s2"``.
+        model: what it computes: variant and hash of its weights; part of the file name.
+        folder: where engines are kept.
+        arithmetic: of its products.
+        threads: for one batch; ``None``: all available cores.
+    """
+
+    tower: str
+    model: str
+    folder: Path
+    arithmetic: Arithmetic = "fp32"
+    threads: int | None = None
+
+    def stamp_path(self, runtime: Runtime) -> Path:
+        """Where the engine's stamp is."""
+        return self.folder / f"{self.model}-{runtime.key}-{self.arithmetic}-{self.tower}.json"
+
+
+def checked_engine(request: Request, runtime: Runtime, builder: Callable[[], Builder]) -> Engine:
+    """The engine of a tower, from disk where an intact one is, else built and checked.
 
     Args:
-        tower: name within the model, for example ``"s2"``.
-        key: what the engine depends on: release and versions; part of the file name.
-        folder: where engines are kept.
+        request: which.
+        runtime: what runs it.
         builder: called only when the engine has to be built, because it loads torch and the weights.
-        threads: see `OnnxEngine`.
 
     Raises:
-        EngineRefused: the engine differs from the reference by more than the tolerance.
+        EngineRefused: the runtime cannot build or read it, or it is further from the reference than is allowed.
+        SettingsError: int8, and no chips to calibrate with.
         OSError: the folder cannot be written.
     """
-    stamp_path = folder / f"{key}-{tower}.json"
-    kept = _from_disk(stamp_path, threads)
-    return kept if kept is not None else _build(tower, stamp_path, builder(), threads)
+    kept = _from_disk(request, runtime)
+    return kept if kept is not None else _build(request, runtime, builder())
 
 
-def _from_disk(stamp_path: Path, threads: int | None) -> OnnxEngine | None:
+def _from_disk(request: Request, runtime: Runtime) -> Engine | None:
+    stamp_path = request.stamp_path(runtime)
     if not stamp_path.exists():
         return None
     try:
         stamp = Stamp(**json.loads(stamp_path.read_text()))
         path = stamp_path.parent / Path(stamp.file).name
         if sha256(path) == stamp.sha256:
-            return OnnxEngine(path, threads)
+            return runtime.open(path, request.arithmetic, request.threads)
         reason = "its content changed"
     except (OSError, ValueError, TypeError, EngineRefused) as error:
         reason = str(error)
@@ -89,17 +144,18 @@ def _from_disk(stamp_path: Path, threads: int | None) -> OnnxEngine | None:
     return None
 
 
-def _build(tower: str, stamp_path: Path, builder: Builder, threads: int | None) -> OnnxEngine:
-    log.info("building engine, once for this release", tower=tower, folder=str(stamp_path.parent))
-    stamp_path.parent.mkdir(parents=True, exist_ok=True)
+def _build(request: Request, runtime: Runtime, builder: Builder) -> Engine:
+    stamp_path, tower = request.stamp_path(runtime), request.tower
+    log.info("building engine, once for these weights", tower=tower, folder=str(request.folder))
+    request.folder.mkdir(parents=True, exist_ok=True)
     draft = stamp_path.with_suffix(f".{os.getpid()}.part")
     try:
-        builder.export(tower, draft)
-        engine = OnnxEngine(draft, threads)
-        distance = compare(engine, tower, builder)
+        runtime.build(builder, tower, request.arithmetic, draft)
+        engine = runtime.open(draft, request.arithmetic, request.threads)
+        distance = compare(engine, tower, builder, request.arithmetic)
         digest = sha256(draft)
-        path = stamp_path.with_name(f"{stamp_path.stem}-{digest[:8]}.onnx")
-        for outdated in stamp_path.parent.glob(f"{stamp_path.stem}-*.onnx"):
+        path = stamp_path.with_name(f"{stamp_path.stem}-{digest[:8]}.engine")
+        for outdated in request.folder.glob(f"{stamp_path.stem}-*.engine"):
             outdated.unlink(missing_ok=True)
         draft.replace(path)
     finally:
@@ -109,15 +165,20 @@ def _build(tower: str, stamp_path: Path, builder: Builder, threads: int | None) 
     return engine
 
 
-def compare(engine: Engine, tower: str, builder: Builder) -> float:
-    """Largest disagreement with the reference over the builder's samples.
+def compare(engine: Engine, tower: str, builder: Builder, arithmetic: Arithmetic = "fp32") -> float:
+    """How far an engine is from the reference: by its digits, or, for int8, by how it ranks chips.
 
     Raises:
-        EngineRefused: above the tolerance.
+        EngineRefused: further than is allowed.
     """
     reference = builder.reference(tower)
+    if arithmetic == "int8":
+        chips = builder.unseen(tower)
+        found, expected = (builder.vectors(tower, each, chips) for each in (engine, reference))
+        return check_ranking(found, expected, engine.name, tower)
     return max(
-        check_agreement(engine.run(each), reference.run(each), engine.name, tower) for each in builder.samples(tower)
+        check_agreement(engine.run(each), reference.run(each), engine.name, tower, arithmetic)
+        for each in builder.samples(tower)
     )
 
 

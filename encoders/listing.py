@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from encoders.backends import choose
 from encoders.bands import BANDS
 from encoders.cache import releases_folder
 from encoders.pull import read_note
@@ -90,9 +91,8 @@ def _closp(name: str, folder: Path) -> Listed:
 def _backend() -> tuple[str, str]:
     if find_spec("torch") is None or find_spec("safetensors") is None:
         return "none", "needs torch to build its engine: pip install 'tocsin[torch]'"
-    if find_spec("onnxruntime") is None or find_spec("onnxscript") is None:
-        return "torch", "onnxruntime or onnxscript is not installed"
-    return "onnxruntime", "checked against torch when its engine is built, torch if it disagrees"
+    choice = choose()
+    return choice.candidates[0].entry.name, choice.reason
 
 
 def _size(folder: Path) -> int:

@@ -11,37 +11,35 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from encoders.closp import ImageTower
+from encoders.closp import FeatureTower
 from encoders.resnet import Bottleneck, ResNet50
 
 BLOCK_CHANNELS = 8
 """Channels that the runtime's convolution takes at once with AVX2."""
 
 
-def lower(tower: ImageTower) -> nn.Module:
+def lower(tower: FeatureTower) -> nn.Module:
     """An equivalent tower for the CPU; a ViT is already matrix products and comes back as it is."""
     if isinstance(tower.backbone, ResNet50):
-        return LoweredTower(tower.backbone, tower.projection).eval()
+        return LoweredTower(tower.backbone).eval()
     return tower
 
 
 class LoweredTower(nn.Module):
-    """ResNet-50 and projection after the three rewrites."""
+    """ResNet-50 after the three rewrites."""
 
-    def __init__(self, backbone: ResNet50, projection: nn.Module) -> None:
+    def __init__(self, backbone: ResNet50) -> None:
         super().__init__()
         self.stem = SplitStem(fuse_conv_bn_eval(backbone.conv1, backbone.bn1))
         self.maxpool = backbone.maxpool
         self.convolutions = nn.Sequential(backbone.layer1, backbone.layer2, backbone.layer3)
         self.products = nn.Sequential(*(ProductBottleneck(block) for block in _bottlenecks(backbone.layer4)))
-        self.fc = backbone.fc
-        self.projection = projection
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """(n, bands, h, w) to (n, 384), as `ImageTower`."""
+        """(n, bands, h, w) to (n, 2048), as `FeatureTower`."""
         planes = self.convolutions(self.maxpool(functional.relu(self.stem(pixels))))
-        vectors: Tensor = self.projection(self.fc(self.products(planes.permute(0, 2, 3, 1)).mean(dim=(1, 2))))
-        return vectors
+        features: Tensor = self.products(planes.permute(0, 2, 3, 1)).mean(dim=(1, 2))
+        return features
 
 
 class SplitStem(nn.Module):

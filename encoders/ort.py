@@ -1,9 +1,8 @@
-"""In: an ONNX file and named arrays. Out: what it computes, in fp32 on the CPU, through ONNX Runtime.
+"""In: an ONNX file and named arrays. Out: what it computes on the CPU, through ONNX Runtime.
 
 Stops at one file: whether it is the right one, `encoders.engines` decides.
 """
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,8 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as faults
 
-from encoders.runtime import EngineRefused, Inputs
+from encoders.runtime import EngineRefused, Inputs, available_cores
+from schemas.backends import Arithmetic
 
 UNREADABLE = (faults.Fail, faults.InvalidProtobuf, faults.InvalidGraph, faults.NoSuchFile, faults.InvalidArgument)
 """What ONNX Runtime raises on a file that it cannot use; they have no common ancestor."""
@@ -26,13 +26,14 @@ class OnnxEngine:
     Args:
         path: the ONNX file.
         threads: threads for one batch; ``None``: as many as cores that this process may use.
+        arithmetic: ``"fp32"``, or ``"int8"`` for a file of `encoders.quantised`; the file decides, this names it.
 
     Raises:
         EngineRefused: ONNX Runtime cannot read the file.
     """
 
-    def __init__(self, path: Path, threads: int | None = None) -> None:
-        self._threads = threads or available_cores()
+    def __init__(self, path: Path, threads: int | None = None, arithmetic: Arithmetic = "fp32") -> None:
+        self._threads, self._arithmetic = threads or available_cores(), arithmetic
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
@@ -48,14 +49,9 @@ class OnnxEngine:
     @property
     def name(self) -> str:
         """Runtime, version, precision, threads."""
-        return f"onnxruntime {onnxruntime.__version__}, fp32, {self._threads} threads"
+        return f"onnxruntime {onnxruntime.__version__}, {self._arithmetic}, {self._threads} threads"
 
     def run(self, inputs: Inputs) -> NDArray[np.float32]:
         """First output of the graph."""
         outputs: list[NDArray[np.float32]] = self._session.run([self._output], dict(inputs))
         return outputs[0]
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -12,10 +12,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from encoders.cache import releases_folder
+from encoders.digests import sha256
 from encoders.download import Progress, fetch
 from encoders.hub import ENDPOINT, Hub, Offer, RemoteFile
 from encoders.release import REPOSITORIES, TOKENIZER, WEIGHTS
-from encoders.weights import read_layout, sha256
+from encoders.weights import read_layout
 from schemas.errors import ReleaseMismatch, ReleaseNotFound, SettingsError, UsageError
 
 TOKENIZER_REPOSITORY = "sentence-transformers/all-MiniLM-L6-v2"

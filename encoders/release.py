@@ -3,13 +3,14 @@
 Stops at dispatch: each family opens its own files, and imports its runtime only then.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 from encoders.cache import engines_folder, releases_folder
-from encoders.interface import Encoder
-from encoders.runtime import Backend
+from encoders.interface import Encoder, Pixels
+from schemas.backends import Backend, Precision
 from schemas.errors import ReleaseNotFound, SettingsError
 
 WEIGHTS = "model.safetensors"
@@ -38,7 +39,14 @@ class Files:
     tokenizer: Path
 
 
-def load(release: str | Path, *, threads: int | None = None, backend: Backend = "auto") -> Encoder:
+def load(
+    release: str | Path,
+    *,
+    threads: int | None = None,
+    backend: Backend = "auto",
+    precision: Precision = "auto",
+    chips: Callable[[str], Pixels] | None = None,
+) -> Encoder:
     """Open a release.
 
     Args:
@@ -46,11 +54,13 @@ def load(release: str | Path, *, threads: int | None = None, backend: Backend = 
             that `training.train_nano` wrote, or safetensors (the file itself will do) with a `tokenizer.json`.
         threads: threads for one batch; ``None``: all cores that this process may use.
         backend: what runs a CLOSP release, see `encoders.runtime.Backend`; nano has one runtime.
+        precision: what a CLOSP release computes in, see `encoders.runtime.Precision`.
+        chips: makes chips of a sensor, for int8 engines that are not built yet.
 
     Raises:
         ReleaseNotFound: nothing of that name here; the message says how to get it.
         ReleaseMismatch: its files are damaged or belong to another model.
-        SettingsError: a package that it needs is not installed.
+        SettingsError: a package that it needs is not installed, or this machine has no such backend or precision.
     """
     if str(release) == NANO:
         from encoders.nano import load_nano  # noqa: PLC0415 - each family brings its runtime
@@ -66,7 +76,15 @@ def load(release: str | Path, *, threads: int | None = None, backend: Backend = 
         raise SettingsError(f"{release} needs safetensors and torch: pip install 'tocsin[torch]'")
     from encoders.closp_release import load_closp  # noqa: PLC0415 - each family brings its runtime
 
-    return load_closp(files.weights, files.tokenizer, engines=engines_folder(), threads=threads, backend=backend)
+    return load_closp(
+        files.weights,
+        files.tokenizer,
+        engines=engines_folder(),
+        threads=threads,
+        backend=backend,
+        precision=precision,
+        chips=chips,
+    )
 
 
 def find(release: str | Path) -> Files:

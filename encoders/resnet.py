@@ -58,11 +58,15 @@ class ResNet50(nn.Module):
         self.layer4 = _stage(1024, 512, BLOCKS[3], stride=2)
         self.fc = nn.Linear(2048, OUTPUTS)
 
+    def features(self, x: Tensor) -> Tensor:
+        """(n, bands, h, w), h and w at least 32, to (n, 2048): what the last layer reads."""
+        x = self.maxpool(self.act(self.bn1(self.conv1(x))))
+        planes: Tensor = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        return planes.mean(dim=(2, 3))
+
     def forward(self, x: Tensor) -> Tensor:
         """(n, bands, h, w), h and w at least 32, to (n, 1000)."""
-        x = self.maxpool(self.act(self.bn1(self.conv1(x))))
-        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        outputs: Tensor = self.fc(x.mean(dim=(2, 3)))
+        outputs: Tensor = self.fc(self.features(x))
         return outputs
 
 

@@ -18,7 +18,7 @@ from datetime import timedelta
 import structlog
 
 from archive import open_archive
-from encoders import load
+from encoders import load_for
 from encoders.assets import Fetcher, sweep_scratch
 from encoders.encode import Encoding
 from encoders.settings import EncoderSettings
@@ -64,7 +64,7 @@ def _serve(stack: Stack, settings: EncoderSettings) -> None:
         wiring.callback(publisher.close)
         fetcher = Fetcher(settings)
         wiring.callback(fetcher.close)
-        encoder = load(stack.encoder)
+        encoder = load_for(stack)
         archive = wiring.enter_context(open_archive(stack))
         log.info("encoder ready", release=encoder.release, leftovers_removed=sweep_scratch(settings))
         encoding = Encoding(engine, publisher, archive, encoder, settings, fetcher)

@@ -1,25 +1,26 @@
 """In: named arrays. Out: one float32 array, from whichever engine runs the tower.
 
-Stops at the port and the yardstick: `encoders.ort` and `encoders.reference` are engines, `encoders.engines` keeps
-and checks them.
+Stops at the port and the yardstick: a file per backend holds its engine (`encoders.ort`, `encoders.openvino`,
+`encoders.tensorrt`, `encoders.torch_cuda`, `encoders.reference`), `encoders.backends` knows which of them runs here,
+`encoders.engines` keeps and checks what they build.
 """
 
+import os
 from collections.abc import Mapping
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from schemas.backends import Arithmetic
 from schemas.errors import ReleaseMismatch
 
 Inputs = Mapping[str, NDArray[np.float32] | NDArray[np.int64]]
 """Arrays by input name; the first axis is the batch."""
 
-Backend = Literal["auto", "onnxruntime", "torch"]
-"""``"auto"``: ONNX Runtime, and torch where its engine is refused, with a warning."""
-
-TOLERANCE = 1e-5
-"""Largest max|difference| / max|reference| of an fp32 engine. Orders of summation cost 1e-6; bf16 costs 1e-2."""
+TOLERANCE: Mapping[Arithmetic, float] = {"fp32": 1e-5, "fp16": 5e-3, "bf16": 3e-2}
+"""Largest max|difference| / max|reference| of an engine. Orders of summation cost 1e-6 in fp32; a mantissa of 8 bits
+costs 1e-2. Int8 has a gate of its own, `encoders.quantised`."""
 
 
 class EngineRefused(ReleaseMismatch):
@@ -27,7 +28,7 @@ class EngineRefused(ReleaseMismatch):
 
 
 class Engine(Protocol):
-    """Runs one tower."""
+    """Runs one tower; may be called from several threads."""
 
     @property
     def name(self) -> str:
@@ -46,7 +47,9 @@ def disagreement(found: NDArray[np.float32], reference: NDArray[np.float32]) -> 
     return float(np.abs(found - reference).max() / np.abs(reference).max())
 
 
-def check_agreement(found: NDArray[np.float32], reference: NDArray[np.float32], engine: str, tower: str) -> float:
+def check_agreement(
+    found: NDArray[np.float32], reference: NDArray[np.float32], engine: str, tower: str, arithmetic: Arithmetic = "fp32"
+) -> float:
     """Refuse an engine that does not compute what the reference computes.
 
     Returns:
@@ -55,10 +58,15 @@ def check_agreement(found: NDArray[np.float32], reference: NDArray[np.float32], 
     Raises:
         EngineRefused: it is above `TOLERANCE`; the message says by how much.
     """
-    distance = disagreement(found, reference)
-    if not distance <= TOLERANCE:
+    distance, limit = disagreement(found, reference), TOLERANCE[arithmetic]
+    if not distance <= limit:
         raise EngineRefused(
             f"{engine} refused for {tower}: it differs from the torch reference by {distance:.2g} of the largest "
-            f"value, {TOLERANCE:g} is allowed"
+            f"value, {limit:g} is allowed"
         )
     return distance
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

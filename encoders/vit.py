@@ -101,10 +101,14 @@ class VisionTransformer(nn.Module):
         self.norm = nn.LayerNorm(width, eps=NORM_EPS)
         self.head: nn.Module = nn.Linear(width, outputs) if outputs else nn.Identity()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, bands, 224, 224) to (n, outputs or width)."""
+    def features(self, x: Tensor) -> Tensor:
+        """(n, bands, 224, 224) to (n, width): the class token, which the head reads."""
         patches = self.patch_embed(x)
         tokens = torch.cat([self.cls_token.expand(patches.shape[0], -1, -1), patches], dim=1)
-        tokens = self.norm(self.blocks(tokens + self.pos_embed))
-        outputs: Tensor = self.head(tokens[:, 0])
+        normed: Tensor = self.norm(self.blocks(tokens + self.pos_embed))
+        return normed[:, 0]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, bands, 224, 224) to (n, outputs or width)."""
+        outputs: Tensor = self.head(self.features(x))
         return outputs

@@ -11,6 +11,8 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from schemas.backends import Backend, Precision
+
 
 class Stack(BaseSettings):
     """Addresses of data, database, broker and archive; every default is the embedded one."""
@@ -29,6 +31,11 @@ class Stack(BaseSettings):
     """Key of the Qdrant server, where it asks for one."""
     encoder: str = "nano"
     """Release that encodes: a name of `tocsin encoder list`, or a folder."""
+    encoder_backend: Backend = "auto"
+    """What runs a CLOSP release; auto: the fastest that this machine has. `tocsin encoder backends` shows which."""
+    encoder_precision: Precision = "auto"
+    """What a CLOSP release computes in; auto: fp32 on processors, half of it on GPUs. int8 vectors are a release of
+    their own, and are built first: `tocsin encoder build`."""
     partitions: int = Field(default=4, ge=1, le=1000)
     """Partitions of each topic that we create: 4 embedded, 12 in production."""
     replication: int = Field(default=1, ge=1, le=9)

@@ -71,7 +71,7 @@ def test_images(closp_folder: Path, model: "closp.Closp", variant: str) -> None:
                 continue
             sensor = name[:2]
             pixels = inputs[name].astype(np.float32) / np.float32(10000 if sensor == "s2" else 1)
-            found = model.image_tower(sensor)(torch.from_numpy(pixels)).numpy()
+            found = model.images(torch.from_numpy(pixels), sensor).numpy()
             assert disagreement(found, expected[f"{TAGS[variant]}/{name}"]) < LIMIT, name
             compared += 1
     assert compared == 6

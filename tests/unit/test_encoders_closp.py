@@ -40,7 +40,7 @@ def prepared(sensor: str, count: int, size_px: int = 120) -> "torch.Tensor":
 def computed(variant: str) -> dict[str, NDArray[np.float32]]:
     """Every output of a variant for one chip a sensor, two sentences, four places."""
     made = model(variant)
-    outputs = {sensor: made.image_tower(sensor)(prepared(sensor, 1)).numpy() for sensor in ("s1", "s2")}
+    outputs = {sensor: made.images(prepared(sensor, 1), sensor).numpy() for sensor in ("s1", "s2")}
     outputs["text"] = made.text_tower()(torch.from_numpy(WORDS), torch.from_numpy(MASK)).numpy()
     if variant == "geoclosp-rn":
         outputs["location"] = made.locations(torch.from_numpy(PLACES)).numpy()
@@ -89,7 +89,7 @@ def test_a_vit_tower_needs_no_lowering() -> None:
 
 def test_vit_takes_chips_of_any_size() -> None:
     with torch.inference_mode():
-        assert model("closp-vs").image_tower("s1")(prepared("s1", 1, 64)).shape == (1, 384)
+        assert model("closp-vs").images(prepared("s1", 1, 64), "s1").shape == (1, 384)
 
 
 def test_padding_does_not_change_a_text_vector() -> None:

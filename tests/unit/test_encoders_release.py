@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 from structlog.testing import capture_logs
 
 from encoders import closp_release, load
+from encoders.backends import choose
 from encoders.cache import cache_folder, engines_folder
 from encoders.closp_release import BATCH_CHIPS, ClospEncoder, load_closp, recognise
+from encoders.engines import Request
+from encoders.heads import Head
 from encoders.interface import Encoder
 from encoders.listing import installed_releases
 from encoders.pull import Note, _remember
@@ -38,6 +41,9 @@ class Means:
         return vectors
 
 
+AS_IT_IS = Head(np.eye(384, dtype=np.float32), np.zeros(384, dtype=np.float32))
+
+
 class Lengths:
     """A tokenizer: one id, the length of the sentence."""
 
@@ -49,7 +55,9 @@ class Lengths:
 def encoder() -> tuple[ClospEncoder, Means]:
     engine = Means()
     engines = dict.fromkeys(("s1", "s2", "text"), engine)
-    return ClospEncoder(release="closp-rn-0", engines=engines, words=Lengths(), backend="means"), engine  # type: ignore[arg-type]
+    heads = dict.fromkeys(("s1", "s2"), AS_IT_IS)
+    made = ClospEncoder(release="closp-rn-0", engines=engines, heads=heads, words=Lengths(), backend="means")  # type: ignore[arg-type]
+    return made, engine
 
 
 def test_it_is_an_encoder() -> None:
@@ -107,6 +115,18 @@ def test_a_vector_that_overflows_is_refused() -> None:
         encoder()[0].images(pixels, "s2")
 
 
+def test_sentences_are_computed_once_and_come_back_in_order() -> None:
+    port, engine = encoder()
+    sentences = ["a long sentence about water", "fire", "a long sentence about water", "smoke"]
+    vectors = port.texts(sentences)
+    assert engine.batches == [3]
+    np.testing.assert_array_equal(vectors[0], vectors[2])
+    lengths = vectors[:, 0] / vectors[:, -1]
+    np.testing.assert_allclose(lengths, [len(each) for each in sentences], rtol=1e-6)
+    np.testing.assert_array_equal(port.texts(["smoke", "fire"]), vectors[[3, 1]])
+    assert engine.batches == [3]
+
+
 def test_texts_are_unit_vectors() -> None:
     np.testing.assert_allclose(np.linalg.norm(encoder()[0].texts(["flood", "burn"]), axis=1), 1.0, atol=1e-6)
 
@@ -136,8 +156,8 @@ class Refusing:
         return Means()
 
 
-def refuse_s2(tower: str, *_rest: object) -> Means:
-    if tower == "s2":
+def refuse_s2(request: Request, *_rest: object) -> Means:
+    if request.tower == "s2":
         raise EngineRefused("it differs from the torch reference by 0.01")
     return Means()
 
@@ -151,6 +171,8 @@ def refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setattr(closp_release, "Words", lambda _path: Lengths())
     monkeypatch.setattr(closp_release, "checked_engine", refuse_s2)
     monkeypatch.setattr(closp_release, "_builder", lambda *_args: Refusing())
+    monkeypatch.setattr(closp_release, "_head", lambda *_args: AS_IT_IS)
+    monkeypatch.setattr(closp_release, "digest", lambda *_args: "0" * 64)
     return tmp_path
 
 
@@ -158,8 +180,8 @@ def test_falling_back_is_said(refused: Path) -> None:
     with capture_logs() as logs:
         port = load_closp(refused / "model.safetensors", refused / "tokenizer.json", engines=refused)
     warnings = [each for each in logs if each["log_level"] == "warning"]
-    assert [(each["tower"], "0.01" in each["reason"]) for each in warnings] == [("s2", True)]
-    assert port.backend == "s2 on torch, because it differs from the torch reference by 0.01"
+    assert {(each["tower"], "0.01" in each["reason"]) for each in warnings} == {("s2", True)}
+    assert "s2 not on onnxruntime, because it differs from the torch reference by 0.01" in port.backend
     assert port.images(np.full((1, 13, 32, 32), 0.1, np.float32), "s2").shape == (1, 384)
 
 
@@ -252,7 +274,7 @@ def test_listing_names_every_release_and_what_is_missing(cache: Path) -> None:
     pulled = rows["closp-rn"]
     assert (pulled.installed, pulled.path, pulled.licence) == (True, folder, "creativeml-openrail-m")
     assert pulled.size_bytes == 8 + (folder / "release.json").stat().st_size
-    assert pulled.backend == "onnxruntime"
+    assert pulled.backend == choose().candidates[0].entry.name
     assert not rows["closp-vl"].installed
     assert rows["closp-vl"].reason == "tocsin encoder pull DarthReca/CLOSP-VL"
     assert all(row.sensors == ("s2", "s1") for row in rows.values())

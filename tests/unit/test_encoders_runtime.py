@@ -1,6 +1,7 @@
 """Engines on disk: built once, checked against the reference, built again when damaged, refused when wrong."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,11 @@ import pytest
 from numpy.typing import NDArray
 from structlog.testing import capture_logs
 
-from encoders.engines import checked_engine
+from encoders import openvino
+from encoders.backends import OnnxRuntime, OpenVino
+from encoders.engines import Request, Runtime, checked_engine
 from encoders.ort import OnnxEngine
-from encoders.runtime import EngineRefused, Inputs, disagreement
+from encoders.runtime import Engine, EngineRefused, Inputs, disagreement
 
 onnx = pytest.importorskip("onnx", reason="needs the [torch] extra")
 
@@ -33,7 +36,7 @@ class Builder:
     def __init__(self, error: float = 1.0, garbage: bool = False) -> None:
         self.error, self.garbage, self.exports = error, garbage, 0
 
-    def export(self, _tower: str, path: Path) -> None:
+    def export(self, _tower: str, path: Path, *, lowered: bool) -> None:
         self.exports += 1
         path.write_bytes(b"not ONNX" if self.garbage else graph(MATRIX * np.float32(self.error)))
 
@@ -61,32 +64,50 @@ def graph(matrix: NDArray[np.float32]) -> bytes:
     return content
 
 
-def opened(folder: Path, builder: Builder) -> OnnxEngine:
-    return checked_engine("s2", "toy-1", folder, lambda: builder, threads=1)
+needs_openvino = pytest.mark.skipif(openvino.unavailable() is not None, reason="needs the [openvino] extra")
 
 
-def test_engine_is_built_once_and_computes_what_the_reference_computes(tmp_path: Path) -> None:
+@pytest.fixture(params=["onnxruntime", pytest.param("openvino", marks=needs_openvino)])
+def runtime(request: pytest.FixtureRequest) -> Runtime:
+    return OnnxRuntime() if request.param == "onnxruntime" else OpenVino()
+
+
+def opened(folder: Path, builder: Builder, runtime: Runtime | None = None) -> Engine:
+    return checked_engine(Request("s2", "toy-1", folder, threads=1), runtime or OnnxRuntime(), lambda: builder)
+
+
+def stamp_of(folder: Path) -> Path:
+    return Request("s2", "toy-1", folder).stamp_path(OnnxRuntime())
+
+
+def test_engine_is_built_once_and_computes_what_the_reference_computes(tmp_path: Path, runtime: Runtime) -> None:
     builder = Builder()
-    opened(tmp_path / "engines", builder)
-    engine = opened(tmp_path / "engines", builder)
+    opened(tmp_path / "engines", builder, runtime)
+    engine = opened(tmp_path / "engines", builder, runtime)
     assert builder.exports == 1
     x = np.ones((5, 4), dtype=np.float32)
     np.testing.assert_allclose(engine.run({"x": x}), x @ MATRIX, rtol=1e-6)
-    assert engine.name == f"onnxruntime {onnxruntime.__version__}, fp32, 1 threads"
+    assert engine.name.endswith("fp32, 1 threads")
+
+
+def test_engines_of_two_runtimes_do_not_meet(tmp_path: Path) -> None:
+    one, two = Request("s2", "toy-1", tmp_path), Request("s2", "toy-1", tmp_path, "bf16")
+    assert one.stamp_path(OnnxRuntime()) != two.stamp_path(OnnxRuntime())
+    assert onnxruntime.__version__ in one.stamp_path(OnnxRuntime()).name
 
 
 def test_stamp_records_engine_and_disagreement(tmp_path: Path) -> None:
     opened(tmp_path, Builder())
-    stamp = json.loads((tmp_path / "toy-1-s2.json").read_text())
+    stamp = json.loads(stamp_of(tmp_path).read_text())
     assert stamp["disagreement"] < 1e-6
     assert (tmp_path / stamp["file"]).is_file()
-    assert sorted(each.suffix for each in tmp_path.iterdir()) == [".json", ".onnx"]
+    assert sorted(each.suffix for each in tmp_path.iterdir()) == [".engine", ".json"]
 
 
 @pytest.mark.parametrize("damage", ["flip", "truncate", "remove", "stamp garbage", "stamp list", "stamp escape"])
 def test_damaged_engine_is_built_again_and_said_so(tmp_path: Path, damage: str) -> None:
     opened(tmp_path, Builder())
-    stamp = tmp_path / "toy-1-s2.json"
+    stamp = stamp_of(tmp_path)
     path = tmp_path / json.loads(stamp.read_text())["file"]
     content = path.read_bytes()
     if damage == "flip":
@@ -104,13 +125,13 @@ def test_damaged_engine_is_built_again_and_said_so(tmp_path: Path, damage: str) 
         engine = opened(tmp_path, builder)
     assert builder.exports == 1
     assert [each["log_level"] for each in logs if "damaged" in each["event"]] == ["warning"]
-    assert len(list(tmp_path.glob("*.onnx"))) == 1
+    assert len(list(tmp_path.glob("*.engine"))) == 1
     np.testing.assert_allclose(engine.run({"x": np.eye(4, dtype=np.float32)}), MATRIX, rtol=1e-6)
 
 
-def test_wrong_engine_is_refused_and_says_by_how_much(tmp_path: Path) -> None:
+def test_wrong_engine_is_refused_and_says_by_how_much(tmp_path: Path, runtime: Runtime) -> None:
     with pytest.raises(EngineRefused, match=r"refused for s2: it differs .* by 0\.01 of the largest value, 1e-05"):
-        opened(tmp_path, Builder(error=1.01))
+        opened(tmp_path, Builder(error=1.01), runtime)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -127,10 +148,41 @@ def test_half_precision_would_be_refused(tmp_path: Path) -> None:
         opened(tmp_path, Builder(error=1 + 2**-9))
 
 
-def test_export_that_onnxruntime_cannot_read(tmp_path: Path) -> None:
-    with pytest.raises(EngineRefused, match="not an engine that ONNX Runtime can load"):
-        opened(tmp_path, Builder(garbage=True))
+def test_export_that_cannot_be_read(tmp_path: Path, runtime: Runtime) -> None:
+    with pytest.raises(EngineRefused, match=r"not an engine that (ONNX Runtime|OpenVINO) can load"):
+        opened(tmp_path, Builder(garbage=True), runtime)
     assert list(tmp_path.iterdir()) == []
+
+
+@needs_openvino
+def test_openvino_computes_in_what_it_is_told(tmp_path: Path) -> None:
+    """Left to itself it takes bf16 where the processor has it, a thousand times further from the truth."""
+    path = tmp_path / "product.onnx"
+    path.write_bytes(graph(MATRIX))
+    x = np.random.default_rng(0).random((64, 4), dtype=np.float32)
+    assert disagreement(openvino.OpenVinoEngine(path, "fp32", 1).run({"x": x}), x @ MATRIX) < 1e-6
+
+
+@needs_openvino
+def test_bf16_is_not_emulated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import openvino as library
+
+    class Plain(library.Core):
+        def get_property(self, *_args: object) -> list[str]:
+            return ["FP32", "INT8"]
+
+    monkeypatch.setattr(library, "Core", Plain)
+    with pytest.raises(EngineRefused, match=r"no bf16 products \(it has FP32, INT8\): use fp32"):
+        openvino.OpenVinoEngine(tmp_path / "any.onnx", "bf16", 1)
+
+
+def test_engines_serve_several_threads(tmp_path: Path, runtime: Runtime) -> None:
+    engine = opened(tmp_path, Builder(), runtime)
+    batches = [np.random.default_rng(n).random((n, 4), dtype=np.float32) for n in range(1, 40)]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda x: engine.run({"x": x}), batches))
+    for x, y in zip(batches, found, strict=True):
+        np.testing.assert_allclose(y, x @ MATRIX, rtol=1e-5)
 
 
 @pytest.mark.parametrize("threads", [1, 2])

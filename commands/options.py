@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from schemas.errors import InvalidArea, UsageError
+from schemas.errors import InvalidArea, SettingsError, UsageError
 
 if TYPE_CHECKING:  # so that `tocsin --help` need not wait for them
     from sqlalchemy import Engine
@@ -36,14 +36,24 @@ Moment = Annotated[str | None, typer.Option(metavar="ISO", help="A date or time,
 
 
 def open_stack(data: Path | None) -> Stack:
-    """Settings from the environment, with the folder that the command line named."""
+    """Settings from the environment, with the folder that the command line named.
+
+    Raises:
+        SettingsError: a variable has a value that it cannot have.
+    """
+    from pydantic import ValidationError
+
     from schemas.logs import configure
     from schemas.settings import Stack
 
     if data is not None:
         os.environ["TOCSIN_DATA"] = str(data)
     configure("warning", "tocsin")  # to stderr: stdout is the command's own
-    return Stack()
+    try:
+        return Stack()
+    except ValidationError as error:
+        faults = [f"TOCSIN_{'_'.join(map(str, each['loc'])).upper()}: {each['msg']}" for each in error.errors()]
+        raise SettingsError(f"the environment cannot be used: {'; '.join(faults)}") from error
 
 
 def open_database(stack: Stack) -> Engine:

@@ -8,8 +8,9 @@ Source: the authors' data reader (DarthReca/closp, `dataset/crisis_land_mark.py`
 import numpy as np
 from numpy.typing import NDArray
 
-from encoders.bands import BANDS_S2
+from encoders.bands import BANDS_S1, BANDS_S2
 from encoders.interface import Pixels
+from encoders.words import LONGEST
 
 B10 = BANDS_S2.index("B10")
 """The cirrus band, absent from L2A: CLOSP has always seen zeros there."""
@@ -19,6 +20,29 @@ FLOOR_POWER = 1e-4
 
 FILL_DB = np.float32(1e-6)
 """What the authors' reader puts where S1 has no data, in the unit of their pixels."""
+
+
+VIT_PX = 224
+"""Side that chips are resized to for the ViT variants, in their towers."""
+
+
+def specification(variant: str) -> dict[str, object]:
+    """What happens to pixels and words on their way into a variant; part of the release's hash.
+
+    Args:
+        variant: a key of `encoders.closp.VARIANTS`.
+
+    Returns:
+        What can be written as JSON. Vectors that were made otherwise must not be compared.
+    """
+    resize = {"px": VIT_PX, "mode": "bilinear", "align_corners": True, "antialias": False}
+    return {
+        "version": 1,
+        "s2": {"bands": BANDS_S2, "unit": "reflectance without offset", "absent": 0.0, "zeroed": ["B10"]},
+        "s1": {"bands": BANDS_S1, "unit": "decibel", "floor_power": FLOOR_POWER, "absent": float(FILL_DB)},
+        "resize": resize if variant in {"closp-vs", "closp-vl"} else None,
+        "text": {"longest": LONGEST, "pooling": "first token"},
+    }
 
 
 def prepare(pixels: Pixels, sensor: str, mask: NDArray[np.bool_]) -> Pixels:

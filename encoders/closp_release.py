@@ -3,6 +3,7 @@
 Stops before Kafka and stores. Torch is imported only where an engine has to be built or refused.
 """
 
+import json
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from encoders.backends import Candidate, choose
 from encoders.checks import check_pixels, check_sentences
-from encoders.closp_pixels import prepare
+from encoders.closp_pixels import prepare, specification
 from encoders.digests import sha256
 from encoders.engines import Request, checked_engine
 from encoders.heads import Head, composed, unit
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
     from encoders.closp_build import ClospBuilder
 
 log = structlog.get_logger()
-
-PREPARATION = "1"
-"""Raise it when the same pixels or words would give other vectors: it is part of the release's hash."""
 
 GRAPH = 2
 """Raise it when `encoders.closp_build` writes another graph for the same weights: engines are then built again."""
@@ -160,7 +158,8 @@ def recognise(found: Layout, path: Path) -> str:
 
 
 def _release_name(variant: str, weights: Path, tokenizer: Path, precision: Precision) -> str:
-    content = "\n".join((PREPARATION, sha256(weights), sha256(tokenizer)))
+    prepared = json.dumps(specification(variant), sort_keys=True)
+    content = "\n".join((prepared, sha256(weights), sha256(tokenizer)))
     name = f"{variant}-{sha256_of(content.encode()).hexdigest()[:12]}"
     return f"{name}-int8" if precision == "int8" else name
 

@@ -21,6 +21,7 @@ from encoders.nano_background import Background, read_background
 from encoders.nano_planes import reduced
 from encoders.nano_text import TextHead, TextTower, session_options
 from encoders.prompts import ensemble, frames_of
+from encoders.text_cache import TextCache
 from schemas.errors import ReleaseMismatch, ReleaseNotFound
 
 FOLDER = Path(__file__).parent / "weights" / "nano"
@@ -68,6 +69,7 @@ class Nano:
         }
         self._tower = TextTower(folder, threads)
         self._head = TextHead(folder)
+        self._texts = TextCache()
         facts = json.loads((folder / "release.json").read_text("utf-8"))
         self._frames = frames_of(facts)
         self._labels: list[str] = facts["labels"]
@@ -95,6 +97,9 @@ class Nano:
             NotUnderstood: most of a sentence is in another alphabet, or no words.
         """
         check_sentences(sentences)
+        return self._texts.vectors(sentences, self._embed)
+
+    def _embed(self, sentences: list[str]) -> Vectors:
         return ensemble(sentences, self._frames, lambda framed: self._head(self._tower.vectors(framed)))
 
     def background(self, sensor: str) -> Background | None:

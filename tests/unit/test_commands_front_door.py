@@ -83,6 +83,7 @@ def test_a_query_lives_and_ends(run: Run) -> None:
         (["dead-letters", "show", "zzz"], "no dead letter"),
         (["search", "  "], "blank"),
         (["search", "fire", "--sensor", "s9"], "s1 (radar) or s2"),
+        (["encoder", "build", "nano", "--precision", "int4"], "int4"),
         (["nonsense"], "nonsense"),
     ],
 )
@@ -120,6 +121,23 @@ def test_empty_lists_are_json_too(run: Run) -> None:
     }
 
 
+def test_backends_say_what_they_can_or_why_not(run: Run) -> None:
+    rows = json.loads(run("encoder", "backends", "--json").stdout)
+    assert [row["name"] for row in rows][-1] == "torch"
+    assert all(row["usable"] is (row["why"] is None) for row in rows)
+    assert "fp32" in run("encoder", "backends").stdout
+
+
+def test_a_release_that_ships_needs_no_building(run: Run) -> None:
+    assert json.loads(run("encoder", "build", "nano", "--json").stdout)["release"].startswith("nano-")
+
+
+def test_a_setting_that_cannot_be_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOCSIN_ENCODER_BACKEND", "abacus")
+    ended = run("status", check=False)
+    assert (ended.returncode, "TOCSIN_ENCODER_BACKEND" in ended.stderr) == (2, True)
+
+
 @pytest.mark.parametrize("words", [["--help"], ["status"], ["query", "add", "flood"], ["source", "list"]])
 def test_light_commands_import_nothing_heavy(tmp_path: Path, words: list[str]) -> None:
     script = (
@@ -136,7 +154,8 @@ def test_light_commands_import_nothing_heavy(tmp_path: Path, words: list[str]) -
 
 
 @pytest.mark.parametrize(
-    "words", [["up"], ["run"], ["demo"], ["search"], ["source", "add"], ["encoder", "pull"], ["query"]]
+    "words",
+    [["up"], ["run"], ["demo"], ["search"], ["source", "add"], ["encoder", "pull"], ["encoder", "build"], ["query"]],
 )
 def test_every_command_explains_itself(run: Run, words: list[str]) -> None:
     assert "Usage" in run(*words, "--help").stdout

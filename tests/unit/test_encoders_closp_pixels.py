@@ -1,8 +1,12 @@
 """Units and gaps as CLOSP's own data reader leaves them."""
 
-import numpy as np
+import json
 
-from encoders.closp_pixels import prepare
+import numpy as np
+import pytest
+
+from encoders.bands import BANDS
+from encoders.closp_pixels import prepare, specification
 
 ALL_S2 = np.ones(13, dtype=np.bool_)
 ALL_S1 = np.ones(2, dtype=np.bool_)
@@ -44,3 +48,19 @@ def test_what_absent_bands_contain_is_ignored_and_the_input_is_untouched() -> No
     np.testing.assert_array_equal(prepare(one, "s2", mask), prepare(other, "s2", mask))
     assert (other[0, 5] == 77.0).all()
     assert (other[0, 10] == np.float32(0.3)).all()
+
+
+@pytest.mark.parametrize("variant", ["closp-rn", "closp-vs", "closp-vl", "geoclosp-rn"])
+def test_specification_is_what_the_towers_do(variant: str) -> None:
+    closp = pytest.importorskip("encoders.closp", reason="needs the [torch] extra")
+    said = specification(variant)
+    sizes = set(closp.empty(variant).sizes_px.values())
+    assert sizes == {said["resize"]["px"] if said["resize"] else None}
+    assert json.loads(json.dumps(said))["s2"]["bands"] == list(BANDS["s2"])
+    zeroed = prepare(np.full((1, 13, 2, 2), 0.3, np.float32), "s2", ALL_S2)[0, :, 0, 0] == said["s2"]["absent"]
+    assert [BANDS["s2"][place] for place in np.flatnonzero(zeroed)] == said["s2"]["zeroed"]
+
+
+def test_variants_with_other_preparation_are_told_apart() -> None:
+    assert specification("closp-rn") != specification("closp-vs")
+    assert specification("closp-rn") == specification("geoclosp-rn")

@@ -1,5 +1,6 @@
 """Engines on disk: built once, checked against the reference, built again when damaged, refused when wrong."""
 
+import gc
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -197,3 +198,21 @@ def test_disagreement_is_relative_to_the_largest_value() -> None:
     assert disagreement(reference + np.float32(1.0), reference) == pytest.approx(0.01)
     assert disagreement(reference[:, :1], reference) == float("inf")
     assert disagreement(np.array([[np.nan, 1.0]], dtype=np.float32), reference) == float("inf")
+
+
+def test_engines_leave_no_file_open_and_no_thread_behind(tmp_path: Path, runtime: Runtime) -> None:
+    def use() -> None:
+        opened(tmp_path, Builder(), runtime).run({"x": np.ones((1, 4), np.float32)})
+
+    def counted() -> tuple[int, int]:
+        gc.collect()
+        return len(list(Path("/proc/self/fd").iterdir())), len(list(Path("/proc/self/task").iterdir()))
+
+    if not Path("/proc/self/fd").is_dir():
+        pytest.skip("counts what /proc shows")
+    use()
+    files, threads = counted()
+    for _ in range(8):
+        use()
+    assert counted() <= (files, threads)
+    assert sorted(each.suffix for each in tmp_path.iterdir()) == [".engine", ".json"]

@@ -1,0 +1,169 @@
+"""In: an ONNX graph in fp32. Out: the same graph in fp16 or bf16 where that is safe, with fp32 at both ends.
+
+Stops at rewriting types: what the rounding costs, the comparison with the reference tells.
+
+TensorRT 11 computes in the types that the graph names. NVIDIA's own tool for this, AutoCast in `nvidia-modelopt`,
+needs onnx 1.21 and onnxruntime 1.24 and cannot be installed beside ours; the rule here is fixed instead: matrix
+products, activations and whatever moves values are halved, everything else (norms, softmax, sums, divisions, powers,
+resizing) stays as it was.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from onnx.version_converter import ConvertError, convert_version
+
+from encoders.runtime import EngineRefused, Inputs
+
+Precision = Literal["fp32", "fp16", "bf16"]
+"""Type that most of an engine computes in."""
+
+TYPES = {"fp16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}
+
+LARGEST: dict[int, float] = {TensorProto.FLOAT16: 65504.0, TensorProto.BFLOAT16: float.fromhex("0x1.fep127")}
+"""Largest number of each type."""
+
+BF16_OPSET = 22
+"""ONNX operator set; the first whose convolutions may be bf16."""
+
+HALVED = frozenset(
+    ("Add", "Concat", "Conv", "Expand", "Flatten", "Gather", "Gelu", "Gemm", "Identity", "MatMul", "MaxPool", "Mul")
+    + ("Pad", "Relu", "Reshape", "Shape", "Slice", "Split", "Squeeze", "Sub", "Transpose", "Unsqueeze")
+)
+"""Operators that compute in half precision. GPUs add the products of a matrix product up in fp32."""
+
+LARGEST_SAFE = LARGEST[TensorProto.FLOAT16] / 16
+"""Largest activation on samples for which fp16 is chosen: other chips may be so many times brighter."""
+
+
+def in_precision(model: onnx.ModelProto, precision: Precision) -> onnx.ModelProto:
+    """The model in a precision; fp32 is the model itself.
+
+    Raises:
+        EngineRefused: the graph cannot be rewritten.
+    """
+    if precision == "fp32":
+        return model
+    try:
+        rewritten = _copy(model, BF16_OPSET if precision == "bf16" else 0)
+        _inline_constants(rewritten.graph)
+        floats = _floats(onnx.shape_inference.infer_shapes(rewritten).graph)
+        _Halving(rewritten.graph, floats, TYPES[precision]).rewrite()
+        onnx.checker.check_model(rewritten, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, ConvertError) as error:
+        raise EngineRefused(f"this graph cannot be written in {precision}: {error}") from error
+    return rewritten
+
+
+def safe_half(model: onnx.ModelProto, samples: Sequence[Inputs]) -> Precision:
+    """``"fp16"``, or ``"bf16"`` where an activation on the samples comes near fp16's largest number."""
+    return "fp16" if max(largest_activation(model, each) for each in samples) < LARGEST_SAFE else "bf16"
+
+
+def largest_activation(model: onnx.ModelProto, inputs: Inputs) -> float:
+    """Largest absolute float value inside a graph, computed in fp32."""
+    observed = _copy(model)
+    floats = _floats(onnx.shape_inference.infer_shapes(observed).graph)
+    names = [name for node in observed.graph.node for name in node.output if name in floats]
+    del observed.graph.output[:]
+    observed.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
+    session = onnxruntime.InferenceSession(observed.SerializeToString(), providers=["CPUExecutionProvider"])
+    return max(float(np.abs(each).max(initial=0.0)) for each in session.run(names, dict(inputs)))
+
+
+class _Halving:
+    """One pass over a graph in which each float value gets a twin of the other type where one is asked for."""
+
+    def __init__(self, graph: onnx.GraphProto, floats: frozenset[str], half: int) -> None:
+        self._graph, self._floats, self._half = graph, floats, half
+        self._weights = {each.name: each for each in graph.initializer}
+        self._outputs = {each.name for each in graph.output}
+        self._halves: set[str] = set()
+        self._twins: dict[str, str] = {}
+        self._nodes: list[onnx.NodeProto] = []
+        self._new_weights: dict[str, onnx.TensorProto] = {}
+
+    def rewrite(self) -> None:
+        """Replace the graph's nodes and weights."""
+        for node in self._graph.node:
+            halved = node.op_type in HALVED
+            inputs = [self._typed(name, halved) for name in node.input]
+            del node.input[:]
+            node.input.extend(inputs)
+            self._nodes.append(node)
+            if halved:
+                self._halve_outputs(node)
+        kept = {name for node in self._nodes for name in node.input}
+        weights = [each for each in (*self._weights.values(), *self._new_weights.values()) if each.name in kept]
+        del self._graph.node[:], self._graph.initializer[:], self._graph.value_info[:]
+        self._graph.node.extend(self._nodes)
+        self._graph.initializer.extend(weights)
+
+    def _typed(self, name: str, halved: bool) -> str:
+        """The value in the wanted type: itself or its twin, which is made on first use."""
+        if name not in self._floats or (name in self._halves) == halved:
+            return name
+        if name not in self._twins:
+            self._twins[name] = self._twin(name, halved)
+        return self._twins[name]
+
+    def _twin(self, name: str, halved: bool) -> str:
+        twin = f"{name}.half" if halved else f"{name}.full"
+        kind = self._half if halved else TensorProto.FLOAT
+        if name in self._weights:
+            values = _saturated(numpy_helper.to_array(self._weights[name]), kind)
+            self._new_weights[twin] = numpy_helper.from_array(values, twin)
+        else:
+            self._nodes.append(helper.make_node("Cast", [name], [twin], to=kind))
+        return twin
+
+    def _halve_outputs(self, node: onnx.NodeProto) -> None:
+        """Note that what the node makes is now half; an output of the graph is cast back under its own name."""
+        for index, name in enumerate(node.output):
+            if name not in self._floats:
+                continue
+            if name in self._outputs:
+                node.output[index] = self._twins[name] = f"{name}.half"
+                self._nodes.append(helper.make_node("Cast", [f"{name}.half"], [name], to=TensorProto.FLOAT))
+            else:
+                self._halves.add(name)
+
+
+def _copy(model: onnx.ModelProto, opset: int = 0) -> onnx.ModelProto:
+    """A copy of the model, in at least this operator set."""
+    if max(each.version for each in model.opset_import if not each.domain) < opset:
+        return convert_version(model, opset)
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    return copy
+
+
+def _inline_constants(graph: onnx.GraphProto) -> None:
+    """Turn Constant nodes that hold a tensor into weights, so that both have one treatment."""
+    nodes = []
+    for node in graph.node:
+        values = [each.t for each in node.attribute if each.name == "value"] if node.op_type == "Constant" else []
+        if values:
+            graph.initializer.add().CopyFrom(values[0])
+            graph.initializer[-1].name = node.output[0]
+        else:
+            nodes.append(node)
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def _saturated(values: NDArray[np.float32], kind: int) -> NDArray[Any]:
+    """Rounded to a type; what is beyond its range becomes its largest number, because a mask of -inf times 0 is NaN."""
+    return values.clip(-LARGEST[kind], LARGEST[kind]).astype(helper.tensor_dtype_to_np_dtype(kind))
+
+
+def _floats(graph: onnx.GraphProto) -> frozenset[str]:
+    """Names of the values of type float32."""
+    typed = [*graph.input, *graph.output, *graph.value_info]
+    values = {each.name for each in typed if each.type.tensor_type.elem_type == TensorProto.FLOAT}
+    return frozenset(values | {each.name for each in graph.initializer if each.data_type == TensorProto.FLOAT})

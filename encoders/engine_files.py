@@ -9,9 +9,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 from encoders.onnx_precision import Precision
 from encoders.runtime import EngineRefused
+
+TensorRtBackend = Literal["tensorrt", "tensorrt-rtx"]
+"""Libraries that have engine files."""
 
 SUFFIX = ".engine"
 """Of engine files."""
@@ -25,7 +29,7 @@ class Description:
     """What an engine was built from, and for what.
 
     Attributes:
-        backend: ``"tensorrt"`` or ``"tensorrt-rtx"``.
+        backend: library that built it.
         library: its version.
         gpu: name of the GPU, or of the architectures, it was built for.
         precision: type that most of it computes in.
@@ -35,7 +39,7 @@ class Description:
         refittable: whether it can take new weights.
     """
 
-    backend: str
+    backend: TensorRtBackend
     library: str
     gpu: str
     precision: Precision
@@ -83,6 +87,8 @@ def read_engine(path: Path) -> tuple[Description, bytes]:
         description = Description(
             **header, buckets=buckets, shapes={name: tuple(each) for name, each in shapes.items()}
         )
+        if description.backend not in get_args(TensorRtBackend):
+            raise ValueError(f"no backend {description.backend!r}")
     except OSError as error:
         raise EngineRefused(f"{path} cannot be read ({error}): build it again") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:

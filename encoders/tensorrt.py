@@ -1,0 +1,177 @@
+"""In: an engine file of TensorRT or TensorRT-RTX and named arrays. Out: what the engine computes on the GPU.
+
+Stops at one engine: `encoders.tensorrt_build` makes it; whether it computes the right thing, `encoders.engines`
+decides.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import structlog
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from encoders import cuda, nvidia
+from encoders.batches import Row, Rows
+from encoders.engine_files import read_engine
+from encoders.graphs import Graphs, Tensors
+from encoders.onnx_files import read_model
+from encoders.onnx_precision import in_precision
+from encoders.runtime import EngineRefused, Inputs
+from encoders.tensorrt_build import Log
+
+log = structlog.get_logger()
+
+
+class TensorRtEngine:
+    """One tower on TensorRT or TensorRT-RTX.
+
+    Args:
+        path: an engine file.
+        model: what it must be.
+
+    Raises:
+        EngineRefused: damaged, of another model, or built for another GPU or library than are here.
+    """
+
+    def __init__(self, path: Path, model: str) -> None:
+        self._path = path
+        self._made, plan = read_engine(path)
+        if self._made.model != model:
+            raise EngineRefused(f"{path} is {self._made.model}, not {model}: build one for {model}")
+        reason = nvidia.unavailable(self._made.backend)
+        if reason is not None:
+            raise EngineRefused(f"{path}, built by {self._made.origin}, cannot run here: {reason}")
+        self._library = nvidia.library(self._made.backend)
+        self._log = Log(self._library)
+        self._engine: Any = self._loaded(plan)
+        workspace = cuda.device((max(1, self._engine.device_memory_size_v2),), torch.uint8)
+        self._contexts = {
+            bucket: self._context(profile, bucket, workspace) for profile, bucket in enumerate(self._made.buckets)
+        }
+        self._workspace: Tensor | None = workspace
+        self._output = self._output_name()
+        width = self._engine.get_tensor_shape(self._output)[-1]
+        self._graphs = Graphs(self.name, self._rows(), width, self._made.buckets, self._enqueue)
+
+    @property
+    def name(self) -> str:
+        """Library, version, precision, GPU, batch sizes."""
+        batches = "/".join(str(each) for each in self._made.buckets)
+        return f"{self._made.backend} {self._made.library}, {self._made.precision}, {nvidia.gpu().name}, by {batches}"
+
+    def run(self, inputs: Inputs) -> NDArray[np.float32]:
+        """See `encoders.runtime.Engine.run`."""
+        return self._graphs.run(inputs)
+
+    def on_device(self, inputs: Tensors) -> Tensor:
+        """See `encoders.graphs.Graphs.on_device`."""
+        return self._graphs.on_device(inputs)
+
+    def refit(self, onnx: Path, model: str) -> None:
+        """Take the weights of a retrained model of the same architecture.
+
+        Args:
+            onnx: the new tower in fp32, stamped.
+            model: what the file must say it is.
+
+        Raises:
+            EngineRefused: the engine takes no new weights, or these do not fit; in the second case it is closed,
+                because some may have been taken.
+        """
+        self._graphs.check_open()
+        if not self._made.refittable:
+            raise EngineRefused(f"{self._path} was built without a GPU and takes no new weights: build one for {model}")
+        content = in_precision(read_model(onnx, model), self._made.precision).SerializeToString()
+        cuda.synchronize()
+        refitter = self._library.Refitter(self._engine, self._log.logger)
+        parser = self._library.OnnxParserRefitter(refitter, self._log.logger)
+        if not parser.refit_from_bytes(content) or not refitter.refit_cuda_engine():
+            self.close()
+            raise EngineRefused(f"{onnx} does not fit {self._path} ({self._log.reason}): build one for {model}")
+        self._made = replace(self._made, model=model)
+        self._graphs.record()
+
+    def close(self) -> None:
+        """Free all memory on the GPU; running afterwards is refused."""
+        self._graphs.close()
+        self._contexts.clear()
+        self._engine = self._workspace = None
+        cuda.release()
+
+    def _loaded(self, plan: bytes) -> Any:
+        runtime = self._library.Runtime(self._log.logger)
+        reason = self._invalid(runtime, plan)
+        if reason is None:
+            engine = runtime.deserialize_cuda_engine(plan)
+            if engine is not None:
+                return engine
+            reason = self._log.reason
+        here = f"{self._made.backend} {self._library.__version__} on {nvidia.gpu().slug}"
+        raise EngineRefused(
+            f"{self._path} was built by {self._made.origin}; here is {here}: {reason}; delete it and build it again"
+        )
+
+    def _invalid(self, runtime: Any, plan: bytes) -> str | None:
+        """Why the engine cannot run here, by the library's own answer where its API has one."""
+        if not hasattr(runtime, "get_engine_validity"):
+            here = (self._library.__version__, nvidia.gpu().slug)
+            return None if here == (self._made.library, self._made.gpu) else "they differ"
+        validity, bits = runtime.get_engine_validity(plan)
+        if validity == self._library.EngineValidity.SUBOPTIMAL:
+            log.warning(
+                "engine was built for another GPU and is slower here", file=str(self._path), built=self._made.gpu
+            )
+        if validity != self._library.EngineValidity.INVALID:
+            return None
+        causes = self._library.EngineInvalidityDiagnostics.__members__.items()
+        named = [name.lower().replace("_", " ") for name, cause in causes if int(cause) & int(bits)]
+        return ", ".join(named) or self._log.reason
+
+    def _context(self, profile: int, bucket: int, workspace: Tensor) -> Any:
+        """A context for one bucket. All share one workspace, because they run one after the other."""
+        context = self._new_context()
+        context.set_device_memory(workspace.data_ptr(), workspace.nbytes)
+        stream = cuda.current_stream()
+        context.set_optimization_profile_async(profile, stream.cuda_stream)
+        stream.synchronize()
+        for name, row in self._made.shapes.items():
+            context.set_input_shape(name, (bucket, *row))
+        return context
+
+    def _new_context(self) -> Any:
+        ours = self._library.ExecutionContextAllocationStrategy.USER_MANAGED
+        if not hasattr(self._engine, "create_runtime_config"):
+            return self._engine.create_execution_context(ours)
+        config = self._engine.create_runtime_config()
+        config.set_execution_context_allocation_strategy(ours)
+        if hasattr(config, "dynamic_shapes_kernel_specialization_strategy"):
+            # By default RTX compiles for a shape in the background, and the graph would keep the stopgap kernels.
+            config.dynamic_shapes_kernel_specialization_strategy = (
+                self._library.DynamicShapesKernelSpecializationStrategy.EAGER
+            )
+        return self._engine.create_execution_context(config)
+
+    def _enqueue(self, bucket: int, inputs: Tensors, output: Tensor) -> None:
+        context = self._contexts[bucket]
+        for name, each in {**inputs, self._output: output}.items():
+            context.set_tensor_address(name, each.data_ptr())
+        if not context.execute_async_v3(cuda.current_stream().cuda_stream):
+            raise EngineRefused(f"{self._path} does not run in batches of {bucket}: {self._log.reason}")
+
+    def _rows(self) -> Rows:
+        """Rows of the inputs, with the library's types."""
+        kinds: dict[Any, np.dtype[Any]] = {
+            self._library.DataType.FLOAT: np.dtype(np.float32),
+            self._library.DataType.INT64: np.dtype(np.int64),
+        }
+        return {
+            name: Row(shape, kinds[self._engine.get_tensor_dtype(name)]) for name, shape in self._made.shapes.items()
+        }
+
+    def _output_name(self) -> str:
+        names = [self._engine.get_tensor_name(index) for index in range(self._engine.num_io_tensors)]
+        return next(str(name) for name in names if name not in self._made.shapes)

@@ -16,6 +16,7 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 from onnx.version_converter import ConvertError, convert_version
 
 from encoders.runtime import EngineRefused, Inputs
@@ -42,18 +43,19 @@ LARGEST_SAFE = LARGEST[TensorProto.FLOAT16] / 16
 
 
 def in_precision(model: onnx.ModelProto, precision: Precision) -> onnx.ModelProto:
-    """The model in a precision; fp32 is the model itself.
+    """The model in a precision, with whatever does not depend on its inputs computed.
 
     Raises:
         EngineRefused: the graph cannot be rewritten.
     """
-    if precision == "fp32":
-        return model
     try:
         rewritten = _copy(model, BF16_OPSET if precision == "bf16" else 0)
         _inline_constants(rewritten.graph)
-        floats = _floats(onnx.shape_inference.infer_shapes(rewritten).graph)
-        _Halving(rewritten.graph, floats, TYPES[precision]).rewrite()
+        _compute_weights(rewritten)
+        if precision != "fp32":
+            floats = _floats(onnx.shape_inference.infer_shapes(rewritten).graph)
+            _Halving(rewritten.graph, floats, TYPES[precision]).rewrite()
+        _drop_unused_weights(rewritten.graph)
         onnx.checker.check_model(rewritten, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, ConvertError) as error:
         raise EngineRefused(f"this graph cannot be written in {precision}: {error}") from error
@@ -86,7 +88,7 @@ class _Halving:
         self._halves: set[str] = set()
         self._twins: dict[str, str] = {}
         self._nodes: list[onnx.NodeProto] = []
-        self._new_weights: dict[str, onnx.TensorProto] = {}
+        self._new_weights: list[onnx.TensorProto] = []
 
     def rewrite(self) -> None:
         """Replace the graph's nodes and weights."""
@@ -98,11 +100,9 @@ class _Halving:
             self._nodes.append(node)
             if halved:
                 self._halve_outputs(node)
-        kept = {name for node in self._nodes for name in node.input}
-        weights = [each for each in (*self._weights.values(), *self._new_weights.values()) if each.name in kept]
-        del self._graph.node[:], self._graph.initializer[:], self._graph.value_info[:]
+        del self._graph.node[:], self._graph.value_info[:]
         self._graph.node.extend(self._nodes)
-        self._graph.initializer.extend(weights)
+        self._graph.initializer.extend(self._new_weights)
 
     def _typed(self, name: str, halved: bool) -> str:
         """The value in the wanted type: itself or its twin, which is made on first use."""
@@ -117,7 +117,7 @@ class _Halving:
         kind = self._half if halved else TensorProto.FLOAT
         if name in self._weights:
             values = _saturated(numpy_helper.to_array(self._weights[name]), kind)
-            self._new_weights[twin] = numpy_helper.from_array(values, twin)
+            self._new_weights.append(numpy_helper.from_array(values, twin))
         else:
             self._nodes.append(helper.make_node("Cast", [name], [twin], to=kind))
         return twin
@@ -155,6 +155,36 @@ def _inline_constants(graph: onnx.GraphProto) -> None:
             nodes.append(node)
     del graph.node[:]
     graph.node.extend(nodes)
+
+
+def _compute_weights(model: onnx.ModelProto) -> None:
+    """Replace nodes that only read weights by what they compute: TensorRT takes no packed weights but its own."""
+    graph = model.graph
+    known = {each.name for each in graph.initializer}
+    nodes = []
+    for node in graph.node:
+        if node.input and known.issuperset(node.input):
+            nodes.append(node)
+            known.update(node.output)
+    names = [name for node in nodes for name in node.output]
+    weights = [each for each in graph.initializer if any(each.name in node.input for node in nodes)]
+    outputs = [helper.make_empty_tensor_value_info(name) for name in names]
+    part = helper.make_model(
+        helper.make_graph(nodes, "weights", [], outputs, weights), opset_imports=model.opset_import
+    )
+    computed = ReferenceEvaluator(part).run(None, {}) if nodes else []
+    for node in nodes:
+        graph.node.remove(node)
+    graph.initializer.extend(
+        numpy_helper.from_array(np.asarray(values), name) for name, values in zip(names, computed, strict=True)
+    )
+
+
+def _drop_unused_weights(graph: onnx.GraphProto) -> None:
+    used = {name for node in graph.node for name in node.input}
+    kept = [each for each in graph.initializer if each.name in used]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
 
 
 def _saturated(values: NDArray[np.float32], kind: int) -> NDArray[Any]:

@@ -108,9 +108,30 @@ def test_missing_file(tmp_path: Path) -> None:
         read_onnx(tmp_path / "absent.onnx")
 
 
-def test_fp32_is_the_model_itself() -> None:
+def test_fp32_computes_exactly_the_same() -> None:
     model = graph()
-    assert in_precision(model, "fp32") is model
+    before = model.SerializeToString()
+    np.testing.assert_array_equal(computed(in_precision(model, "fp32")), computed(model))
+    assert model.SerializeToString() == before
+
+
+@pytest.mark.parametrize(("precision", "limit"), [("fp32", 1e-6), ("fp16", 2e-3)])
+def test_packed_weights_are_computed_before(precision: str, limit: float) -> None:
+    model, helper = graph(), onnx.helper
+    weights = onnx.numpy_helper.to_array(model.graph.initializer[0])
+    scale = np.float32(np.abs(weights).max() / 127)
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(
+        [
+            onnx.numpy_helper.from_array(np.rint(weights / scale).astype(np.int8), "codes"),
+            onnx.numpy_helper.from_array(scale, "scale"),
+        ]
+    )
+    model.graph.node.insert(0, helper.make_node("Cast", ["codes"], ["wide"], to=onnx.TensorProto.FLOAT))
+    model.graph.node.insert(1, helper.make_node("Mul", ["wide", "scale"], ["W"]))
+    rewritten = in_precision(model, precision)
+    assert not {"codes", "scale", "wide"} & {each.name for each in rewritten.graph.initializer}
+    assert disagreement(computed(rewritten), computed(model)) < limit
 
 
 def test_fp16_computes_nearly_the_same_between_float32_ends() -> None:

@@ -47,7 +47,20 @@ class Gpu:
 
 def unavailable(backend: NvidiaBackend) -> str | None:
     """Why a backend cannot run here; ``None`` where it can."""
-    return _without_torch(backend) or _without_library(backend) or _without_gpu() or _unserved(backend)
+    return _without_library(backend) or no_gpu() or _unserved(backend)
+
+
+def no_gpu() -> str | None:
+    """Why there is no GPU to run anything on; ``None`` where there is one."""
+    if find_spec("torch") is None:
+        return "torch is not installed: pip install 'tocsin[torch]'"
+    import torch  # noqa: PLC0415 - as in `gpu`
+
+    try:
+        torch.cuda.init()  # type: ignore[no-untyped-call]  # torch has no types for it
+    except (AssertionError, RuntimeError) as error:
+        return f"no GPU that torch {torch.__version__} can use: {str(error).splitlines()[0]}"
+    return None
 
 
 def library(backend: NvidiaBackend) -> ModuleType:
@@ -77,10 +90,6 @@ def targets(library: ModuleType) -> tuple[int, ...]:
     return tuple(sorted(int(name.removeprefix("SM")) for name in names if name.startswith("SM")))
 
 
-def _without_torch(backend: NvidiaBackend) -> str | None:
-    return None if find_spec("torch") is not None else f"torch is not installed: {INSTALL[backend]}"
-
-
 def _without_library(backend: NvidiaBackend) -> str | None:
     try:
         library(backend)
@@ -89,22 +98,11 @@ def _without_library(backend: NvidiaBackend) -> str | None:
     return None
 
 
-def _without_gpu() -> str | None:
-    import torch  # noqa: PLC0415 - as in `gpu`
-
-    try:
-        torch.cuda.init()  # type: ignore[no-untyped-call]  # torch has no types for it
-    except (AssertionError, RuntimeError) as error:
-        return f"no GPU that torch {torch.__version__} can use: {str(error).splitlines()[0]}"
-    return None
-
-
 def _unserved(backend: NvidiaBackend) -> str | None:
-    """TensorRT-RTX names the architectures that it compiles for; an older or data-centre GPU is not among them."""
-    if backend != "tensorrt-rtx":
+    """Whether the library names the architectures that it compiles for, and the GPU here is not among them."""
+    module = library(backend)
+    served, here = targets(module), gpu()
+    if not served or here.sm in served:
         return None
-    here, module = gpu(), library(backend)
-    if here.sm in targets(module):
-        return None
-    served = ", ".join(str(each) for each in targets(module))
-    return f"tensorrt-rtx {module.__version__} serves SM {served}, not SM {here.sm} ({here.name}): use another backend"
+    named = ", ".join(str(each) for each in served)
+    return f"{backend} {module.__version__} serves SM {named}, not SM {here.sm} ({here.name}): use another backend"

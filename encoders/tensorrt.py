@@ -6,6 +6,7 @@ decides.
 
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -103,10 +104,9 @@ class TensorRtEngine:
         cuda.release()
 
     def _loaded(self, plan: bytes) -> Any:
-        runtime = self._library.Runtime(self._log.logger)
-        reason = self._invalid(runtime, plan)
+        reason = self._invalid(plan)
         if reason is None:
-            engine = runtime.deserialize_cuda_engine(plan)
+            engine = self._library.Runtime(self._log.logger).deserialize_cuda_engine(plan)
             if engine is not None:
                 return engine
             reason = self._log.reason
@@ -115,21 +115,12 @@ class TensorRtEngine:
             f"{self._path} was built by {self._made.origin}; here is {here}: {reason}; delete it and build it again"
         )
 
-    def _invalid(self, runtime: Any, plan: bytes) -> str | None:
+    def _invalid(self, plan: bytes) -> str | None:
         """Why the engine cannot run here, by the library's own answer where its API has one."""
-        if not hasattr(runtime, "get_engine_validity"):
-            here = (self._library.__version__, nvidia.gpu().slug)
-            return None if here == (self._made.library, self._made.gpu) else "they differ"
-        validity, bits = runtime.get_engine_validity(plan)
-        if validity == self._library.EngineValidity.SUBOPTIMAL:
-            log.warning(
-                "engine was built for another GPU and is slower here", file=str(self._path), built=self._made.gpu
-            )
-        if validity != self._library.EngineValidity.INVALID:
-            return None
-        causes = self._library.EngineInvalidityDiagnostics.__members__.items()
-        named = [name.lower().replace("_", " ") for name, cause in causes if int(cause) & int(bits)]
-        return ", ".join(named) or self._log.reason
+        if hasattr(self._library.Runtime, "get_engine_validity"):
+            return invalidity(self._library, plan)
+        same = (self._library.__version__, nvidia.gpu().slug) == (self._made.library, self._made.gpu)
+        return None if same else "they differ"
 
     def _context(self, profile: int, bucket: int, workspace: Tensor) -> Any:
         """A context for one bucket. All share one workspace, because they run one after the other."""
@@ -175,3 +166,21 @@ class TensorRtEngine:
     def _output_name(self) -> str:
         names = [self._engine.get_tensor_name(index) for index in range(self._engine.num_io_tensors)]
         return next(str(name) for name in names if name not in self._made.shapes)
+
+
+def invalidity(library: ModuleType, plan: bytes) -> str | None:
+    """Why a library says that an engine cannot run on the GPU here; ``None`` where it can.
+
+    Args:
+        library: one whose API has the question.
+        plan: the serialised engine.
+    """
+    kept = Log(library)
+    validity, bits = library.Runtime(kept.logger).get_engine_validity(plan)
+    if validity == library.EngineValidity.SUBOPTIMAL:
+        log.warning("engine was built for other GPUs and is slower here", library=library.__version__)
+    if validity != library.EngineValidity.INVALID:
+        return None
+    causes = library.EngineInvalidityDiagnostics.__members__.items()
+    named = [name.lower().replace("_", " ") for name, cause in causes if int(cause.value) & int(bits)]
+    return ", ".join(named) or kept.reason

@@ -17,11 +17,11 @@ CAPABILITIES = SimpleNamespace(__members__=dict.fromkeys(("NONE", "CURRENT", "SM
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """Every library is installed, and the GPU is an H100."""
-    library = SimpleNamespace(__version__="1.7.1.116", ComputeCapability=CAPABILITIES)
-    monkeypatch.setattr(nvidia, "library", lambda _backend: library)
+    rtx, other = SimpleNamespace(__version__="1.7.1.116", ComputeCapability=CAPABILITIES), SimpleNamespace()
+    monkeypatch.setattr(nvidia, "library", lambda backend: rtx if backend == "tensorrt-rtx" else other)
     monkeypatch.setattr(nvidia, "gpu", lambda: nvidia.Gpu("NVIDIA H100 80GB HBM3", 90))
     monkeypatch.setattr(torch.cuda, "init", lambda: None)
-    return library
+    return rtx
 
 
 @pytest.mark.parametrize(
@@ -61,6 +61,12 @@ def test_no_driver(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     monkeypatch.setattr(torch.cuda, "init", fail)
     reason = nvidia.unavailable("tensorrt")
     assert reason == f"no GPU that torch {torch.__version__} can use: {str(error).splitlines()[0]}"
+
+
+@pytest.mark.usefixtures("installed")
+def test_torch_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nvidia, "find_spec", lambda _name: None)
+    assert nvidia.unavailable("torch-cuda") == "torch is not installed: pip install 'tocsin[torch]'"
 
 
 @pytest.mark.usefixtures("installed")

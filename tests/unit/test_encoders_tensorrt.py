@@ -14,6 +14,7 @@ pytest.importorskip("torch", reason="needs the [torch] extra")
 pytest.importorskip("onnx", reason="needs the [torch] extra")
 
 import onnx
+from structlog.testing import capture_logs
 
 from encoders import nvidia
 from encoders.engine_files import Description, write_engine
@@ -139,18 +140,24 @@ class Library:
     NetworkDefinitionCreationFlag = SimpleNamespace(STRONGLY_TYPED=1)
     ComputeCapability = SimpleNamespace(__members__={"CURRENT": 1, "SM80": 3, "SM86": 4}, SM80="sm80", SM86="sm86")
 
-    def Runtime(self, logger: "ILogger") -> SimpleNamespace:  # noqa: N802 - the API's name
-        def deserialize(_plan: bytes) -> PretendedEngine | None:
-            if self.opens:
-                return self.engine
-            logger.log(Severity.WARNING, "a remark")
-            logger.log(Severity.ERROR, "magic tag\n  does not match")
-            return None
+    @property
+    def Runtime(self) -> type:  # noqa: N802 - the API's name
+        library = self
 
-        runtime = SimpleNamespace(deserialize_cuda_engine=deserialize)
-        if self.validity is not None:
-            runtime.get_engine_validity = lambda _plan: self.validity
-        return runtime
+        class Runtime:
+            def __init__(self, logger: ILogger) -> None:
+                self.logger = logger
+
+            def deserialize_cuda_engine(self, _plan: bytes) -> PretendedEngine | None:
+                if library.opens:
+                    return library.engine
+                self.logger.log(Severity.WARNING, "a remark")
+                self.logger.log(Severity.ERROR, "magic tag\n  does not match")
+                return None
+
+        if library.validity is not None:
+            Runtime.get_engine_validity = lambda _runtime, _plan: library.validity
+        return Runtime
 
     def Refitter(self, _engine: PretendedEngine, _logger: ILogger) -> SimpleNamespace:  # noqa: N802
         return SimpleNamespace(refit_cuda_engine=lambda: True)
@@ -285,6 +292,13 @@ def test_engine_of_another_gpu_or_version_where_the_api_has_no_answer(
     TensorRtEngine(file(tmp_path), "toy-s2").close()
     with pytest.raises(EngineRefused, match="they differ; delete it and build it again"):
         TensorRtEngine(file(tmp_path, **other), "toy-s2")
+
+
+def test_engine_for_other_gpus_that_runs_slower_here_is_opened_and_said_so(library: Library, tmp_path: Path) -> None:
+    library.validity = (Validity.SUBOPTIMAL, 0)
+    with capture_logs() as logs:
+        TensorRtEngine(file(tmp_path), "toy-s2").close()
+    assert [each["log_level"] for each in logs] == ["warning"]
 
 
 def test_engine_that_the_library_does_not_open(library: Library, tmp_path: Path) -> None:

@@ -85,7 +85,9 @@ class TensorRtEngine:
         """
         self._graphs.check_open()
         if not self._made.refittable:
-            raise EngineRefused(f"{self._path} was built without a GPU and takes no new weights: build one for {model}")
+            raise EngineRefused(
+                f"{self._path} takes no new weights, because of how it was built: build one for {model}"
+            )
         content = in_precision(read_model(onnx, model), self._made.precision).SerializeToString()
         cuda.synchronize()
         refitter = self._library.Refitter(self._engine, self._log.logger)

@@ -6,10 +6,12 @@ named architectures on a machine without one.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+import structlog
 
 from encoders import nvidia
 from encoders.batches import BUCKETS
@@ -17,6 +19,8 @@ from encoders.engine_files import SUFFIX, Description, TensorRtBackend, write_en
 from encoders.onnx_files import read_model
 from encoders.onnx_precision import Precision, in_precision
 from encoders.runtime import EngineRefused, Inputs
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +89,14 @@ def build(
         precision: type that most of it computes in.
         buckets: batch sizes.
         targets: TensorRT-RTX only: compute capabilities, times ten, to build for without a GPU. ``None``: the GPU
-            here, and then the engine can be refitted.
+            here, and then the engine takes new weights if the library can build such a one.
 
     Raises:
         EngineRefused: the library is not here or refuses; the file is another model's; no such target.
     """
     library = _library(backend, targets)
     content = in_precision(read_model(onnx, model), precision).SerializeToString()
-    description = Description(
+    made = Description(
         backend=backend,
         library=library.__version__,
         gpu=nvidia.gpu().slug if targets is None else "-".join(f"sm{each}" for each in targets),
@@ -102,7 +106,14 @@ def build(
         shapes={name: each.shape[1:] for name, each in example.items()},
         refittable=targets is None,
     )
-    return Built(description, _plan(library, content, description, targets))
+    try:
+        return Built(made, _plan(library, content, made, targets))
+    except EngineRefused as refusal:
+        if not made.refittable:
+            raise
+        log.warning("no engine that takes new weights can be built, building one that does not", reason=str(refusal))
+    made = replace(made, refittable=False)
+    return Built(made, _plan(library, content, made, targets))
 
 
 def _library(backend: TensorRtBackend, targets: Sequence[int] | None) -> ModuleType:
@@ -127,13 +138,13 @@ def _library(backend: TensorRtBackend, targets: Sequence[int] | None) -> ModuleT
 
 
 def _plan(library: ModuleType, content: bytes, made: Description, targets: Sequence[int] | None) -> bytes:
-    log = Log(library)
-    builder = library.Builder(log.logger)
+    kept = Log(library)
+    builder = library.Builder(kept.logger)
     network = builder.create_network(_strongly_typed(library))
-    parser = library.OnnxParser(network, log.logger)
+    parser = library.OnnxParser(network, kept.logger)
     if not parser.parse(content):
         faults = "; ".join(str(parser.get_error(index)) for index in range(parser.num_errors))
-        raise EngineRefused(f"{made.backend} {made.library} cannot read {made.model}: {faults or log.reason}")
+        raise EngineRefused(f"{made.backend} {made.library} cannot read {made.model}: {faults or kept.reason}")
     config = builder.create_builder_config()
     for bucket in made.buckets:
         config.add_optimization_profile(_profile(builder, bucket, made))
@@ -144,7 +155,7 @@ def _plan(library: ModuleType, content: bytes, made: Description, targets: Seque
             config.set_compute_capability(getattr(library.ComputeCapability, f"SM{target}"), index)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
-        raise EngineRefused(f"{made.origin} cannot build {made.model} in {made.precision}: {log.reason}")
+        raise EngineRefused(f"{made.origin} cannot build {made.model} in {made.precision}: {kept.reason}")
     return bytes(plan)
 
 

@@ -120,16 +120,16 @@ class Library:
         validity: answer of `get_engine_validity`; ``None``: the API has no such call.
         opens: whether an engine is deserialised.
         fits: whether an ONNX file fits at a refit.
+        refits: whether engines that take new weights can be built.
     """
 
     validity: tuple[Validity, int] | None = (Validity.VALID, 0)
     opens: bool = True
     fits: bool = True
+    refits: bool = True
     __version__: str = "1.7.1.116"
     engine: PretendedEngine = field(default_factory=PretendedEngine)
-    config: SimpleNamespace = field(
-        default_factory=lambda: SimpleNamespace(profiles=[], flags={Flag.TF32}, targets={}, num_compute_capabilities=0)
-    )
+    config: SimpleNamespace = field(default_factory=SimpleNamespace)
     content: bytes = b""
     ILogger = ILogger
     EngineValidity = Validity
@@ -172,15 +172,16 @@ class Library:
         return SimpleNamespace(refit_from_bytes=refit)
 
     def Builder(self, logger: "ILogger") -> SimpleNamespace:  # noqa: N802
-        config = self.config
+        config = self.config = empty_config()
         config.add_optimization_profile = config.profiles.append
         config.clear_flag, config.set_flag = config.flags.discard, config.flags.add
         config.set_compute_capability = lambda target, index: config.targets.update({index: target})
 
         def plan(_network: object, _config: object) -> bytes | None:
-            if not self.opens:
-                logger.log(Severity.ERROR, "no kernel")
-            return b"plan" if self.opens else None
+            if self.opens and (self.refits or Flag.REFIT not in config.flags):
+                return b"plan"
+            logger.log(Severity.ERROR, "no kernel")
+            return None
 
         return SimpleNamespace(
             create_network=lambda flags: flags,
@@ -197,6 +198,10 @@ class Library:
             return self.fits
 
         return SimpleNamespace(parse=parse, num_errors=1, get_error=lambda _index: "In node 3: no importer")
+
+
+def empty_config() -> SimpleNamespace:
+    return SimpleNamespace(profiles=[], flags={Flag.TF32}, targets={}, num_compute_capabilities=0)
 
 
 class Profile(dict):
@@ -332,9 +337,9 @@ def test_refit_with_weights_that_do_not_fit_closes_the_engine(library: Library, 
         engine.run(batch(1))
 
 
-def test_engine_built_without_a_gpu_is_not_refitted(library: Library, tmp_path: Path, tower: Path) -> None:
+def test_engine_that_takes_no_new_weights_is_not_refitted(library: Library, tmp_path: Path, tower: Path) -> None:
     engine = TensorRtEngine(file(tmp_path, refittable=False), "toy-s2")
-    with pytest.raises(EngineRefused, match="was built without a GPU and takes no new weights: build one for toy-s2"):
+    with pytest.raises(EngineRefused, match="takes no new weights, because of how it was built: build one for toy-s2"):
         engine.refit(tower, "toy-s2")
 
 
@@ -348,6 +353,14 @@ def test_build_for_the_gpu_here(library: Library, tower: Path, tmp_path: Path) -
     assert path.name == f"{built.description.key}.engine"
     engine = TensorRtEngine(path, "toy-s2")
     assert engine.run(batch(5)).shape == (5, ROW)
+
+
+def test_library_that_builds_nothing_refittable_builds_the_rest_and_says_so(library: Library, tower: Path) -> None:
+    library.refits = False
+    with capture_logs() as logs:
+        built = build(tower, "tensorrt-rtx", model="toy-s2", example=batch(2))
+    assert built.description.refittable is False
+    assert [(each["log_level"], "no kernel" in each["reason"]) for each in logs] == [("warning", True)]
 
 
 def test_build_for_named_architectures(library: Library, tower: Path) -> None:

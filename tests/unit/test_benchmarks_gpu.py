@@ -1,0 +1,103 @@
+"""The GPU benchmark: without a GPU it says so; its work is right, on a processor that stands for one."""
+
+import json
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="needs the [torch] extra")
+pytest.importorskip("onnx", reason="needs the [torch] extra")
+
+import torch
+
+from benchmarks import gpu, gpu_work
+from encoders import nvidia
+from encoders.bands import BANDS_S2
+
+
+def test_says_in_one_line_why_it_measures_nothing() -> None:
+    reason = nvidia.no_gpu()
+    if reason is None:
+        pytest.skip("there is a GPU here")
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.gpu", "--json"],
+        cwd=Path(gpu.__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"nothing to measure: {reason}\n")
+
+
+def test_chips_are_cut_row_by_row_in_reflectance() -> None:
+    fine = torch.arange(240 * 360, dtype=torch.int32).reshape(240, 360).remainder(30000).to(torch.int16)
+    strip = {"B02": fine, "B11": torch.full((120, 180), 5000, dtype=torch.int16)}
+    chips = gpu_work.cells(strip).numpy()
+    assert chips.shape == (6, 13, 120, 120)
+    expected = fine.numpy()[120:240, 240:360].astype(np.float32) * np.float32(1e-4)
+    np.testing.assert_allclose(chips[5, BANDS_S2.index("B02")], expected, rtol=1e-6)
+    np.testing.assert_allclose(chips[:, BANDS_S2.index("B11")], 0.5, rtol=1e-6)
+    assert not chips[:, BANDS_S2.index("B10")].any()
+
+
+class Tower(torch.nn.Module):
+    """One convolution and a mean."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(2)
+        self.conv = torch.nn.Conv2d(13, 6, 4, stride=4)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self.conv(pixels).relu().mean(dim=(2, 3))
+
+
+@pytest.fixture
+def toy(monkeypatch: pytest.MonkeyPatch, cpu_as_gpu) -> gpu_work.Subject:
+    """Everything is small, and torch compiles nothing."""
+    for name, small in {"BATCH": 4, "CELLS": 4, "SIDE": 32, "CHECKED": 2}.items():
+        monkeypatch.setattr(gpu_work, name, small)
+    monkeypatch.setattr(gpu, "ROUND_S", 0.0)
+    unavailable = {"tensorrt": "not here", "tensorrt-rtx": "not here either", "torch-cuda": None}
+    monkeypatch.setattr(nvidia, "unavailable", unavailable.__getitem__)
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    chips = {"pixels": np.random.default_rng(0).random((4, 13, 120, 120), dtype=np.float32)}
+    subject = gpu_work.Subject("toy-recipe-s2", Tower().eval(), Path("absent.onnx"), chips, "bf16", 1e6)
+    monkeypatch.setattr(gpu_work, "subject", lambda _variant, _folder: subject)
+    return subject
+
+
+def test_every_figure_is_printed_and_who_is_absent_is_said(
+    toy: gpu_work.Subject, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["benchmarks.gpu", "--json"])
+    gpu.measure("toy", tmp_path, rounds=2)
+    printed = capsys.readouterr()
+    figures = {row["name"]: row for row in map(json.loads, printed.out.splitlines())}
+    assert set(figures) == {
+        "toy_torch_cuda_build_to_serving_s",
+        "toy_torch_cuda_disagreement",
+        "toy_torch_cuda_chips_per_s",
+        "toy_torch_cuda_share_of_gemm",
+        "toy_eager_chips_per_s",
+        "toy_eager_share_of_gemm",
+        "toy_whole_path_over_engine",
+    }
+    assert all(row["value"] > 0 for row in figures.values())
+    assert figures["toy_torch_cuda_disagreement"]["value"] < 2e-2
+    assert figures["toy_whole_path_over_engine"]["floor"] == 0.60
+    assert printed.err == "toy_tensorrt: not here\ntoy_tensorrt_rtx: not here either\n"
+
+
+def test_whole_path_embeds_every_cell_of_the_tile(toy: gpu_work.Subject) -> None:
+    with gpu_work.torch_cuda(toy) as engine:
+        tile = gpu_work.Tile()
+        vectors = tile.vectors(engine)
+        chips = gpu_work.cells(tile._bands)
+        expected = engine.run({"pixels": chips.numpy()})
+    assert vectors.shape == (16, 6)
+    np.testing.assert_allclose(vectors, expected, rtol=2e-2)

@@ -30,8 +30,8 @@ def stream() -> torch.cuda.Stream:
 
 
 def event() -> torch.cuda.Event:
-    """A new event, without a clock."""
-    return torch.cuda.Event()  # type: ignore[no-untyped-call]  # as above
+    """A new event; whoever waits for it sleeps, because a thread that spins starves whatever shares the cores."""
+    return torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]  # as above
 
 
 def on(stream: torch.cuda.Stream) -> AbstractContextManager[object]:

@@ -20,8 +20,8 @@ from encoders.runtime import EngineRefused, Inputs
 Tensors = Mapping[str, Tensor]
 """Device tensors by input name; the first axis is the batch."""
 
-Compute = Callable[[int, Tensors, Tensor], None]
-"""Enqueues one run of a bucket on the current stream: reads inputs, writes float32 (bucket, width)."""
+Bind = Callable[[int, Tensors, Tensor], cuda.Work]
+"""Ties a bucket to memory: the work reads these inputs and writes this output, float32, (bucket, width)."""
 
 SLOTS = 2
 """Buffers of a bucket: one is computed, the other filled."""
@@ -35,26 +35,31 @@ class Graphs:
         rows: of its inputs.
         width: of its output.
         buckets: batch sizes.
-        compute: what to record.
+        bind: makes the work of each slot.
     """
 
-    def __init__(self, name: str, rows: Rows, width: int, buckets: Sequence[int], compute: Compute) -> None:
+    def __init__(self, name: str, rows: Rows, width: int, buckets: Sequence[int], bind: Bind) -> None:
         self._name, self._rows, self._width = name, rows, width
-        self._compute, self._buckets = compute, tuple(buckets)
+        self._buckets = tuple(buckets)
         self._upload, self._stream = cuda.stream(), cuda.stream()
         self._lock = Lock()
         self._slots = {
-            bucket: [Slot(bucket, rows, width, self._upload, self._stream) for _ in range(SLOTS)]
+            bucket: [Slot(bucket, rows, width, bind, self._upload, self._stream) for _ in range(SLOTS)]
             for bucket in self._buckets
         }
-        self.record()
+        self._record()
 
-    def record(self) -> None:
-        """Record every graph, again after anything that may have moved: weights, workspace."""
-        pool = cuda.memory_pool()
-        with self._lock, torch.inference_mode():
-            for slot in self._all_slots():
-                slot.record(self._compute, pool)
+    def change(self, change: Callable[[], None]) -> None:
+        """Change what graphs depend on, for example weights, while none runs, and record them again.
+
+        Raises:
+            EngineRefused: it is closed.
+        """
+        with self._lock:
+            self.check_open()
+            cuda.synchronize()
+            change()
+            self._record()
 
     def run(self, inputs: Inputs) -> NDArray[np.float32]:
         """See `encoders.runtime.Engine.run`.
@@ -107,8 +112,12 @@ class Graphs:
             self._slots.clear()
         cuda.release()
 
-    def _all_slots(self) -> "list[Slot]":
-        return [slot for slots in self._slots.values() for slot in slots]
+    def _record(self) -> None:
+        pool = cuda.memory_pool()
+        with torch.inference_mode():
+            for slots in self._slots.values():
+                for slot in slots:
+                    slot.record(pool)
 
     def check_open(self) -> None:
         """Refuse work after `close`.
@@ -121,12 +130,12 @@ class Graphs:
 
 
 class Slot:
-    """Memory and graph of one run of a bucket."""
+    """Memory, work and graph of one run of a bucket."""
 
     def __init__(
-        self, bucket: int, rows: Rows, width: int, upload: torch.cuda.Stream, stream: torch.cuda.Stream
+        self, bucket: int, rows: Rows, width: int, bind: Bind, upload: torch.cuda.Stream, stream: torch.cuda.Stream
     ) -> None:
-        self._bucket, self._upload, self._stream = bucket, upload, stream
+        self._upload, self._stream = upload, stream
         kinds = {name: torch.from_numpy(np.empty(0, row.dtype)).dtype for name, row in rows.items()}
         shapes = {name: (bucket, *row.shape) for name, row in rows.items()}
         self._host = {name: cuda.host(shapes[name], kinds[name]) for name in rows}
@@ -134,11 +143,12 @@ class Slot:
         self._output = cuda.device((bucket, width), torch.float32)
         self._vectors = cuda.host((bucket, width), torch.float32)
         self._uploaded, self._done = cuda.event(), cuda.event()
+        self._work = bind(bucket, self._inputs, self._output)
         self._replay: cuda.Work
 
-    def record(self, compute: Compute, pool: cuda.Pool) -> None:
-        """Record the bucket's work in this memory."""
-        self._replay = cuda.recorded(lambda: compute(self._bucket, self._inputs, self._output), self._stream, pool)
+    def record(self, pool: cuda.Pool) -> None:
+        """Record the slot's work."""
+        self._replay = cuda.recorded(self._work, self._stream, pool)
 
     def launch(self, rows: Inputs) -> None:
         """Send rows off; the slot must have landed before."""

@@ -5,6 +5,7 @@ decides.
 """
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -50,13 +51,10 @@ class TensorRtEngine:
         self._log = Log(self._library)
         self._engine: Any = self._loaded(plan)
         workspace = cuda.device((max(1, self._engine.device_memory_size_v2),), torch.uint8)
-        self._contexts = {
-            bucket: self._context(profile, bucket, workspace) for profile, bucket in enumerate(self._made.buckets)
-        }
         self._workspace: Tensor | None = workspace
         self._output = self._output_name()
-        width = self._engine.get_tensor_shape(self._output)[-1]
-        self._graphs = Graphs(self.name, self._rows(), width, self._made.buckets, self._enqueue)
+        width = tuple(self._engine.get_tensor_shape(self._output))[-1]
+        self._graphs = Graphs(self.name, self._rows(), width, self._made.buckets, partial(self._bound, workspace))
 
     @property
     def name(self) -> str:
@@ -89,19 +87,16 @@ class TensorRtEngine:
                 f"{self._path} takes no new weights, because of how it was built: build one for {model}"
             )
         content = in_precision(read_model(onnx, model), self._made.precision).SerializeToString()
-        cuda.synchronize()
-        refitter = self._library.Refitter(self._engine, self._log.logger)
-        parser = self._library.OnnxParserRefitter(refitter, self._log.logger)
-        if not parser.refit_from_bytes(content) or not refitter.refit_cuda_engine():
+        try:
+            self._graphs.change(partial(self._take_weights, content))
+        except EngineRefused as refusal:
             self.close()
-            raise EngineRefused(f"{onnx} does not fit {self._path} ({self._log.reason}): build one for {model}")
+            raise EngineRefused(f"{onnx} does not fit {self._path} ({refusal}): build one for {model}") from refusal
         self._made = replace(self._made, model=model)
-        self._graphs.record()
 
     def close(self) -> None:
         """Free all memory on the GPU; running afterwards is refused."""
         self._graphs.close()
-        self._contexts.clear()
         self._engine = self._workspace = None
         cuda.release()
 
@@ -124,16 +119,31 @@ class TensorRtEngine:
         same = (self._library.__version__, nvidia.gpu().slug) == (self._made.library, self._made.gpu)
         return None if same else "they differ"
 
-    def _context(self, profile: int, bucket: int, workspace: Tensor) -> Any:
-        """A context for one bucket. All share one workspace, because they run one after the other."""
-        context = self._new_context()
+    def _take_weights(self, content: bytes) -> None:
+        refitter = self._library.Refitter(self._engine, self._log.logger)
+        parser = self._library.OnnxParserRefitter(refitter, self._log.logger)
+        if not parser.refit_from_bytes(content) or not refitter.refit_cuda_engine():
+            raise EngineRefused(self._log.reason)
+
+    def _bound(self, workspace: Tensor, bucket: int, inputs: Tensors, output: Tensor) -> cuda.Work:
+        """A context of its own for each slot, so that no graph depends on what another binds.
+
+        All work in one workspace, because they run one after the other.
+        """
+        context, stream = self._new_context(), cuda.current_stream()
         context.set_device_memory(workspace.data_ptr(), workspace.nbytes)
-        stream = cuda.current_stream()
-        context.set_optimization_profile_async(profile, stream.cuda_stream)
+        context.set_optimization_profile_async(self._made.buckets.index(bucket), stream.cuda_stream)
         stream.synchronize()
-        for name, row in self._made.shapes.items():
-            context.set_input_shape(name, (bucket, *row))
-        return context
+        for name, each in inputs.items():
+            context.set_input_shape(name, tuple(each.shape))
+        for name, each in {**inputs, self._output: output}.items():
+            context.set_tensor_address(name, each.data_ptr())
+
+        def work() -> None:
+            if not context.execute_async_v3(cuda.current_stream().cuda_stream):
+                raise EngineRefused(f"{self._path} does not run in batches of {bucket}: {self._log.reason}")
+
+        return work
 
     def _new_context(self) -> Any:
         ours = self._library.ExecutionContextAllocationStrategy.USER_MANAGED
@@ -147,13 +157,6 @@ class TensorRtEngine:
                 self._library.DynamicShapesKernelSpecializationStrategy.EAGER
             )
         return self._engine.create_execution_context(config)
-
-    def _enqueue(self, bucket: int, inputs: Tensors, output: Tensor) -> None:
-        context = self._contexts[bucket]
-        for name, each in {**inputs, self._output: output}.items():
-            context.set_tensor_address(name, each.data_ptr())
-        if not context.execute_async_v3(cuda.current_stream().cuda_stream):
-            raise EngineRefused(f"{self._path} does not run in batches of {bucket}: {self._log.reason}")
 
     def _rows(self) -> Rows:
         """Rows of the inputs, with the library's types."""

@@ -149,10 +149,11 @@ def _plan(library: ModuleType, content: bytes, made: Description, targets: Seque
     for bucket in made.buckets:
         config.add_optimization_profile(_profile(builder, bucket, made))
     _set_flags(library, config, made)
-    if targets is not None:
-        config.num_compute_capabilities = len(targets)
-        for index, target in enumerate(targets):
-            config.set_compute_capability(getattr(library.ComputeCapability, f"SM{target}"), index)
+    if nvidia.targets(library):
+        names = ["CURRENT"] if targets is None else [f"SM{each}" for each in targets]
+        config.num_compute_capabilities = len(names)
+        for index, name in enumerate(names):
+            config.set_compute_capability(library.ComputeCapability.__members__[name], index)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise EngineRefused(f"{made.origin} cannot build {made.model} in {made.precision}: {kept.reason}")

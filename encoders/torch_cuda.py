@@ -46,10 +46,17 @@ class TorchCudaEngine:
         with torch.inference_mode():
             width = module(*(torch.from_numpy(each[:1]).to(cuda.DEVICE) for each in example.values())).shape[1]
         # Torch counts variants per function and would stop at eight, though each engine has its own.
-        self._compiled = torch.compile(  # type: ignore[call-overload]  # its overloads lack the last two
+        compiled = torch.compile(  # type: ignore[call-overload]  # its overloads lack the last two
             module, dynamic=False, fullgraph=True, isolate_recompiles=True, recompile_limit=len(self._buckets)
         )
-        self._graphs = Graphs(self.name, rows_of(example), width, self._buckets, self._enqueue)
+
+        def bind(_bucket: int, inputs: Tensors, output: Tensor) -> cuda.Work:
+            def work() -> None:
+                output.copy_(compiled(*inputs.values()))
+
+            return work
+
+        self._graphs = Graphs(self.name, rows_of(example), width, self._buckets, bind)
 
     @property
     def name(self) -> str:
@@ -68,11 +75,6 @@ class TorchCudaEngine:
     def close(self) -> None:
         """Free all memory on the GPU; running afterwards is refused."""
         self._graphs.close()
-        del self._compiled
-        cuda.release()
-
-    def _enqueue(self, _bucket: int, inputs: Tensors, output: Tensor) -> None:
-        output.copy_(self._compiled(*inputs.values()))
 
 
 class Halved(nn.Module):

@@ -23,12 +23,12 @@ def batch(count: int) -> Inputs:
     return {"x": np.random.default_rng(count).random((count, 4), dtype=np.float32)}
 
 
-def product(_bucket: int, inputs: dict[str, torch.Tensor], output: torch.Tensor) -> None:
-    output.copy_(inputs["x"] @ torch.from_numpy(MATRIX))
+def product(_bucket: int, inputs: dict[str, torch.Tensor], output: torch.Tensor) -> Callable[[], None]:
+    return lambda: output.copy_(inputs["x"] @ torch.from_numpy(MATRIX))
 
 
-def opened(compute: Callable[..., None] = product) -> Graphs:
-    return Graphs("toy", rows_of(batch(1)), 3, BUCKETS, compute)
+def opened(bind: Callable[..., Callable[[], None]] = product) -> Graphs:
+    return Graphs("toy", rows_of(batch(1)), 3, BUCKETS, bind)
 
 
 def expected(inputs: Inputs) -> NDArray[np.float32]:
@@ -59,10 +59,12 @@ def test_next_part_is_launched_before_the_last_one_lands(cpu_as_gpu) -> None:
     assert cpu_as_gpu.log == ["launch"] * 4 + ["land", "launch", "launch"] * 2 + ["land", "land"]
 
 
-def test_one_graph_a_bucket_and_slot(cpu_as_gpu) -> None:
+def test_one_graph_a_bucket_and_slot_and_another_after_a_change(cpu_as_gpu) -> None:
     graphs = opened()
     assert cpu_as_gpu.recorded == 2 * len(BUCKETS)
-    graphs.record()
+    changes: list[int] = []
+    graphs.change(lambda: changes.append(cpu_as_gpu.recorded))
+    assert changes == [2 * len(BUCKETS)]
     assert cpu_as_gpu.recorded == 4 * len(BUCKETS)
 
 
@@ -70,9 +72,14 @@ def test_one_graph_a_bucket_and_slot(cpu_as_gpu) -> None:
 def test_padding_never_holds_rows_of_an_earlier_batch() -> None:
     seen: list[float] = []
 
-    def watched(_bucket: int, inputs: dict[str, torch.Tensor], output: torch.Tensor) -> None:
-        seen.append(float(inputs["x"].sum()))
-        product(_bucket, inputs, output)
+    def watched(bucket: int, inputs: dict[str, torch.Tensor], output: torch.Tensor) -> Callable[[], None]:
+        work = product(bucket, inputs, output)
+
+        def watched_work() -> None:
+            seen.append(float(inputs["x"].sum()))
+            work()
+
+        return watched_work
 
     graphs = opened(watched)
     graphs.run({"x": np.ones((4, 4), dtype=np.float32)})
@@ -107,6 +114,8 @@ def test_closed_graphs_refuse_work_and_give_memory_back(cpu_as_gpu) -> None:
         graphs.run(batch(1))
     with pytest.raises(EngineRefused, match="toy is closed"):
         graphs.on_device({"x": torch.zeros(1, 4)})
+    with pytest.raises(EngineRefused, match="toy is closed"):
+        graphs.change(lambda: pytest.fail("was changed"))
 
 
 @pytest.mark.usefixtures("cpu_as_gpu")

@@ -138,7 +138,7 @@ class Library:
     DataType = SimpleNamespace(FLOAT="float", INT64="int64")
     ExecutionContextAllocationStrategy = SimpleNamespace(USER_MANAGED="ours")
     NetworkDefinitionCreationFlag = SimpleNamespace(STRONGLY_TYPED=1)
-    ComputeCapability = SimpleNamespace(__members__={"CURRENT": 1, "SM80": 3, "SM86": 4}, SM80="sm80", SM86="sm86")
+    ComputeCapability = SimpleNamespace(__members__={"CURRENT": "here", "SM80": "sm80", "SM86": "sm86"})
 
     @property
     def Runtime(self) -> type:  # noqa: N802 - the API's name
@@ -243,7 +243,7 @@ def test_engine_computes_batches_of_any_size(library: Library, tmp_path: Path) -
     for count in (0, 1, 3, 9):
         np.testing.assert_array_equal(engine.run(batch(count)), batch(count)["x"] * np.float32(2.0))
     assert engine.name == "tensorrt-rtx 1.7.1.116, fp32, NVIDIA Pretended 24GB, by 1/4"
-    assert library.engine.strategies == ["ours", "ours"]
+    assert library.engine.strategies == ["ours"] * 2 * len(DESCRIPTION.buckets)
 
 
 def test_closed_engine_is_refused(library: Library, tmp_path: Path, cpu_as_gpu, tower: Path) -> None:
@@ -348,7 +348,7 @@ def test_build_for_the_gpu_here(library: Library, tower: Path, tmp_path: Path) -
     assert built.description == replace(DESCRIPTION, backend="tensorrt")
     assert library.config.profiles == [{"x": ((1, ROW),) * 3}, {"x": ((4, ROW),) * 3}]
     assert library.config.flags == {Flag.REFIT, Flag.REQUIRE_USER_ALLOCATION}
-    assert library.config.num_compute_capabilities == 0
+    assert library.config.targets == {0: "here"}
     path = built.write(tmp_path / "engines")
     assert path.name == f"{built.description.key}.engine"
     engine = TensorRtEngine(path, "toy-s2")

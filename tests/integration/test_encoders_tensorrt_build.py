@@ -18,7 +18,7 @@ from encoders.nano import FOLDER
 from encoders.nano_planes import reduced
 from encoders.onnx_files import stamp_model
 from encoders.runtime import EngineRefused, Inputs
-from encoders.tensorrt import TensorRtEngine
+from encoders.tensorrt import TensorRtEngine, invalidity
 from encoders.tensorrt_build import Built, build
 
 TARGETS = (80, 86, 89, 120)
@@ -142,3 +142,7 @@ def test_engine_does_not_open_without_a_gpu(nano: Path, tmp_path: Path) -> None:
     path = build(nano, "tensorrt-rtx", model="nano-s1", example=planes("s1"), targets=TARGETS).write(tmp_path)
     with pytest.raises(EngineRefused, match=r"sm80-sm86-sm89-sm120, cannot run here: no GPU that torch"):
         TensorRtEngine(path, "nano-s1")
+
+
+def test_library_says_itself_that_a_plan_is_damaged() -> None:
+    assert invalidity(nvidia.library("tensorrt-rtx"), b"no plan at all" * 10) == "malformed engine"

@@ -64,6 +64,7 @@ def toy(monkeypatch: pytest.MonkeyPatch, cpu_as_gpu) -> gpu_work.Subject:
     monkeypatch.setattr(gpu, "ROUND_S", 0.0)
     unavailable = {"tensorrt": "not here", "tensorrt-rtx": "not here either", "torch-cuda": None}
     monkeypatch.setattr(nvidia, "unavailable", unavailable.__getitem__)
+    monkeypatch.setitem(nvidia.MODULES, "tensorrt-rtx", ("no_such_module_here",))
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
     chips = {"pixels": np.random.default_rng(0).random((4, 13, 120, 120), dtype=np.float32)}
     subject = gpu_work.Subject("toy-recipe-s2", Tower().eval(), Path("absent.onnx"), chips, "bf16", 1e6)
@@ -101,3 +102,16 @@ def test_whole_path_embeds_every_cell_of_the_tile(toy: gpu_work.Subject) -> None
         expected = engine.run({"pixels": chips.numpy()})
     assert vectors.shape == (16, 6)
     np.testing.assert_allclose(vectors, expected, rtol=2e-2)
+
+
+class Attention(torch.nn.Module):
+    """Attention and nothing else."""
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.scaled_dot_product_attention(tokens, tokens, tokens)
+
+
+def test_operations_of_attention_are_counted() -> None:
+    heads, tokens, width = 2, 16, 8
+    counted = gpu_work._flops(Attention(), np.ones((1, heads, tokens, width), dtype=np.float32))
+    assert counted == 2 * (2 * heads * tokens * tokens * width)

@@ -21,6 +21,9 @@ from onnx.version_converter import ConvertError, convert_version
 
 from encoders.runtime import EngineRefused, Inputs
 
+MASKED = 1e38
+"""Absolute value from which a number stands for infinity, as in the masks of attention; those become the largest."""
+
 Precision = Literal["fp32", "fp16", "bf16"]
 """Type that most of an engine computes in."""
 
@@ -68,14 +71,15 @@ def safe_half(model: onnx.ModelProto, samples: Sequence[Inputs]) -> Precision:
 
 
 def largest_activation(model: onnx.ModelProto, inputs: Inputs) -> float:
-    """Largest absolute float value inside a graph, computed in fp32."""
+    """Largest absolute float value inside a graph, computed in fp32, masks left out."""
     observed = _copy(model)
     floats = _floats(onnx.shape_inference.infer_shapes(observed).graph)
     names = [name for node in observed.graph.node for name in node.output if name in floats]
     del observed.graph.output[:]
     observed.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
     session = onnxruntime.InferenceSession(observed.SerializeToString(), providers=["CPUExecutionProvider"])
-    return max(float(np.abs(each).max(initial=0.0)) for each in session.run(names, dict(inputs)))
+    sizes = (np.abs(each) for each in session.run(names, dict(inputs)))
+    return max(float(each.max(initial=0.0, where=each < MASKED)) for each in sizes)
 
 
 class _Halving:

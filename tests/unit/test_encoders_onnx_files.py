@@ -163,6 +163,12 @@ def test_mask_beyond_the_range_of_the_type_is_its_largest_number(precision: str)
     assert np.isfinite(onnx.numpy_helper.to_array(mask).astype(np.float64)).all()
 
 
+def test_mask_is_no_reason_for_bf16() -> None:
+    model = graph(mask=float(np.finfo(np.float32).min))
+    assert safe_half(model, [{"x": rows()}]) == "fp16"
+    assert np.isfinite(computed(in_precision(model, "fp16"))).all()
+
+
 def test_activations_near_the_end_of_fp16_ask_for_bf16() -> None:
     batch = {"x": rows()}
     assert safe_half(graph(), [batch]) == "fp16"

@@ -27,7 +27,7 @@ from encoders.closp_build import SAMPLE_PX, ClospBuilder, assemble
 from encoders.closp_pixels import prepare
 from encoders.engine_files import TensorRtBackend
 from encoders.onnx_files import read_onnx, stamp_model
-from encoders.onnx_precision import Precision, safe_half
+from encoders.onnx_precision import Floating, safe_half
 from encoders.reference import TorchEngine
 from encoders.runtime import EngineRefused, Inputs, disagreement
 from encoders.tensorrt import TensorRtEngine, invalidity
@@ -81,7 +81,7 @@ class Subject:
     tower: nn.Module
     onnx: Path
     chips: Inputs
-    precision: Precision
+    precision: Floating
     flops: float
 
     @property
@@ -97,7 +97,7 @@ class Subject:
 
 def subject(variant: str, folder: Path) -> Subject:
     """The S2 tower of a variant by recipe, as torch and as ONNX."""
-    builder = ClospBuilder(assemble(variant, recipe.weights(layout(variant))))
+    builder = ClospBuilder(assemble(variant, recipe.weights(layout(variant))), heads={})
     path, model, tower = folder / f"{variant}-s2.onnx", f"{variant}-recipe-s2", builder.tower("s2").eval()
     builder.export("s2", path, lowered=False)
     stamp_model(path, model)

@@ -72,14 +72,15 @@ class Towers:
     def kept(self, runtime: Runtime, arithmetic: Arithmetic = "fp32") -> Engine:
         """An engine from the cache, built and checked where it is not there."""
         request = Request("s2", f"recipe-rn-g{GRAPH}", engines_folder(), arithmetic, self._threads)
-        return checked_engine(request, runtime, lambda: self._builder)
+        return checked_engine(runtime, request, lambda: self._builder)
 
     def _int8(self) -> Engine:
         """Past the gate, which is not for random networks: how they rank is what noise makes of it."""
         path = Path(mkdtemp(prefix="tocsin-int8-")) / "s2.onnx"
-        self.runtime.build(self._builder, "s2", "int8", path)
+        request = Request("s2", "recipe-rn", path.parent, "int8", self._threads)
+        self.runtime.build(self._builder, request, path)
         try:
-            return self.runtime.open(path, "int8", self._threads)
+            return self.runtime.open(path, request)
         finally:
             path.unlink()
             path.parent.rmdir()

@@ -6,36 +6,59 @@ imported before it is known to be there, so that a plain installation needs neit
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Literal
 
-from encoders import openvino
-from encoders.engines import Builder, Runtime
+from encoders import nvidia, openvino
+from encoders.engines import Builder, Request, Runtime, checked_engine, compare
 from encoders.quantised import quantise
-from encoders.runtime import Engine
+from encoders.runtime import Engine, EngineRefused
 from schemas.backends import Arithmetic, Backend, BackendName, Precision
 from schemas.errors import SettingsError
 
 
 @dataclass(frozen=True, slots=True)
-class OnnxRuntime:
-    """Opens ONNX files with ONNX Runtime, whose convolutions need the lowered form."""
+class TensorRt:
+    """Builds and opens engine files of TensorRT or TensorRT-RTX for the GPU here."""
 
-    key: str = field(default_factory=lambda: f"ort{version('onnxruntime')}")
+    backend: Literal["tensorrt", "tensorrt-rtx"]
 
-    def build(self, builder: Builder, tower: str, arithmetic: Arithmetic, path: Path) -> None:
+    @property
+    def key(self) -> str:
         """See `encoders.engines.Runtime`."""
-        if arithmetic == "int8":
-            _quantised(builder, tower, path)
-        else:
-            builder.export(tower, path, lowered=True)
+        return f"{self.backend}{nvidia.library(self.backend).__version__}-{nvidia.gpu().slug}"
 
-    def open(self, path: Path, arithmetic: Arithmetic, threads: int | None) -> Engine:
+    def build(self, builder: Builder, request: Request, path: Path) -> None:
+        """See `encoders.engines.Runtime`. fp16 is refused where activations come near its largest number."""
+        from encoders.engine_files import write_engine  # noqa: PLC0415 - onnx and torch, where a GPU is
+        from encoders.onnx_files import read_onnx, stamp_model  # noqa: PLC0415
+        from encoders.onnx_precision import floating, safe_half  # noqa: PLC0415
+        from encoders.tensorrt_build import build  # noqa: PLC0415
+
+        samples = builder.samples(request.tower)
+        with TemporaryDirectory(prefix="tocsin-tensorrt-") as folder:
+            onnx = Path(folder) / "fp32.onnx"
+            builder.export(request.tower, onnx, lowered=False)
+            stamp_model(onnx, request.subject)
+            if request.arithmetic == "fp16" and safe_half(read_onnx(onnx), samples) != "fp16":
+                raise EngineRefused(f"{request.subject} has activations near fp16's largest number: use bf16")
+            made = build(
+                onnx,
+                self.backend,
+                model=request.subject,
+                example=samples[-1],
+                precision=floating(request.arithmetic),
+            )
+        write_engine(path, made.description, made.plan)
+
+    def open(self, path: Path, request: Request) -> Engine:
         """See `encoders.engines.Runtime`."""
-        from encoders.ort import OnnxEngine  # noqa: PLC0415 - listing backends loads none of them
+        from encoders.tensorrt import TensorRtEngine  # noqa: PLC0415 - imports torch
 
-        return OnnxEngine(path, threads, arithmetic)
+        return TensorRtEngine(path, request.subject)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +67,36 @@ class OpenVino:
 
     key: str = field(default_factory=lambda: f"openvino{version('openvino')}")
 
-    def build(self, builder: Builder, tower: str, arithmetic: Arithmetic, path: Path) -> None:
+    def build(self, builder: Builder, request: Request, path: Path) -> None:
         """See `encoders.engines.Runtime`."""
-        if arithmetic == "int8":
-            _quantised(builder, tower, path)
+        if request.arithmetic == "int8":
+            _quantised(builder, request.tower, path)
         else:
-            builder.export(tower, path, lowered=False)
+            builder.export(request.tower, path, lowered=False)
 
-    def open(self, path: Path, arithmetic: Arithmetic, threads: int | None) -> Engine:
+    def open(self, path: Path, request: Request) -> Engine:
         """See `encoders.engines.Runtime`."""
-        return openvino.OpenVinoEngine(path, arithmetic, threads)
+        return openvino.OpenVinoEngine(path, request.arithmetic, request.threads)
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxRuntime:
+    """Opens ONNX files with ONNX Runtime, whose convolutions need the lowered form."""
+
+    key: str = field(default_factory=lambda: f"ort{version('onnxruntime')}")
+
+    def build(self, builder: Builder, request: Request, path: Path) -> None:
+        """See `encoders.engines.Runtime`."""
+        if request.arithmetic == "int8":
+            _quantised(builder, request.tower, path)
+        else:
+            builder.export(request.tower, path, lowered=True)
+
+    def open(self, path: Path, request: Request) -> Engine:
+        """See `encoders.engines.Runtime`."""
+        from encoders.ort import OnnxEngine  # noqa: PLC0415 - listing backends loads none of them
+
+        return OnnxEngine(path, request.threads, request.arithmetic)
 
 
 def _quantised(builder: Builder, tower: str, path: Path) -> None:
@@ -64,21 +107,23 @@ def _quantised(builder: Builder, tower: str, path: Path) -> None:
         quantise(whole, path, batches)
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One backend.
+def _from_files(runtime: Callable[[], Runtime]) -> "Opener":
+    return lambda request, builder: checked_engine(runtime(), request, builder)
 
-    Attributes:
-        name: as it is asked for.
-        arithmetics: what it can compute in; the first is what ``"auto"`` means.
-        unavailable: why it cannot run here; ``None`` where it can.
-        runtime: makes what builds and opens its files; ``None`` for torch, which runs the tower itself.
-    """
 
-    name: BackendName
-    arithmetics: tuple[Arithmetic, ...]
-    unavailable: Callable[[], str | None]
-    runtime: Callable[[], Runtime] | None
+def _compiled_for_cuda(request: Request, builder: Callable[[], Builder]) -> Engine:
+    """Compiled anew in every process: torch keeps no file that another process could trust."""
+    from encoders.onnx_precision import floating  # noqa: PLC0415 - as in `TensorRt`
+    from encoders.torch_cuda import TorchCudaEngine  # noqa: PLC0415
+
+    made, tower = builder(), request.tower
+    engine = TorchCudaEngine(made.tower(tower), made.samples(tower)[-1], floating(request.arithmetic))
+    compare(engine, tower, made, request.arithmetic)
+    return engine
+
+
+def _reference(request: Request, builder: Callable[[], Builder]) -> Engine:
+    return builder().reference(request.tower)
 
 
 def _onnxruntime_unavailable() -> str | None:
@@ -89,10 +134,49 @@ def _onnxruntime_unavailable() -> str | None:
     return None
 
 
+Opener = Callable[[Request, Callable[[], Builder]], Engine]
+"""Makes the engine that is asked for, from a file where there is one; the builder is called only where needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One backend.
+
+    Attributes:
+        name: as it is asked for.
+        arithmetics: what it can compute in.
+        unavailable: why it cannot run here; ``None`` where it can.
+        engine: opens towers with it.
+        automatic: what ``"auto"`` means, the first that is not refused.
+        chips_per_run: chips that go through it together unless tuned.
+    """
+
+    name: BackendName
+    arithmetics: tuple[Arithmetic, ...]
+    unavailable: Callable[[], str | None]
+    engine: Opener
+    automatic: tuple[Arithmetic, ...] = ("fp32",)
+    chips_per_run: int = 32
+
+
+def _on_gpu(name: nvidia.NvidiaBackend, engine: Opener) -> Entry:
+    return Entry(
+        name,
+        ("fp16", "bf16", "fp32"),
+        partial(nvidia.unavailable, name),
+        engine,
+        automatic=("fp16", "bf16"),
+        chips_per_run=128,
+    )
+
+
 ENTRIES: tuple[Entry, ...] = (
-    Entry("openvino", ("fp32", "bf16", "int8"), openvino.unavailable, OpenVino),
-    Entry("onnxruntime", ("fp32", "int8"), _onnxruntime_unavailable, OnnxRuntime),
-    Entry("torch", ("fp32",), lambda: None, None),
+    _on_gpu("tensorrt", _from_files(lambda: TensorRt("tensorrt"))),
+    _on_gpu("tensorrt-rtx", _from_files(lambda: TensorRt("tensorrt-rtx"))),
+    _on_gpu("torch-cuda", _compiled_for_cuda),
+    Entry("openvino", ("fp32", "bf16", "int8"), openvino.unavailable, _from_files(OpenVino)),
+    Entry("onnxruntime", ("fp32", "int8"), _onnxruntime_unavailable, _from_files(OnnxRuntime)),
+    Entry("torch", ("fp32",), lambda: None, _reference),
 )
 """The fastest first; torch, which everything is checked against, last."""
 
@@ -139,7 +223,7 @@ def choose(backend: Backend = "auto", precision: Precision = "auto") -> Choice:
     reason = entry.unavailable() or _cannot(entry, precision)
     if reason is not None:
         raise SettingsError(f"backend {backend} cannot be used: {reason}")
-    return Choice((Candidate(entry, _arithmetic(entry, precision)),), {})
+    return Choice(_candidates(entry, precision), {})
 
 
 def _fastest(precision: Precision) -> Choice:
@@ -149,7 +233,7 @@ def _fastest(precision: Precision) -> Choice:
         raise SettingsError(f"nothing here computes in {precision}: {'; '.join(filter(None, reasons.values()))}")
     faster = ENTRIES[: ENTRIES.index(able[0])]
     passed_over = {str(entry.name): str(reasons[entry.name]) for entry in faster}
-    return Choice(tuple(Candidate(entry, _arithmetic(entry, precision)) for entry in able), passed_over)
+    return Choice(tuple(each for entry in able for each in _candidates(entry, precision)), passed_over)
 
 
 def _cannot(entry: Entry, precision: Precision) -> str | None:
@@ -158,5 +242,6 @@ def _cannot(entry: Entry, precision: Precision) -> str | None:
     return f"{entry.name} computes in {', '.join(entry.arithmetics)}, not in {precision}"
 
 
-def _arithmetic(entry: Entry, precision: Precision) -> Arithmetic:
-    return entry.arithmetics[0] if precision == "auto" else precision
+def _candidates(entry: Entry, precision: Precision) -> tuple[Candidate, ...]:
+    arithmetics = entry.automatic if precision == "auto" else (precision,)
+    return tuple(Candidate(entry, each) for each in arithmetics)

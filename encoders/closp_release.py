@@ -20,7 +20,7 @@ from encoders.backends import Candidate, choose
 from encoders.checks import check_pixels, check_sentences
 from encoders.closp_pixels import prepare, specification
 from encoders.digests import sha256
-from encoders.engines import Request, checked_engine
+from encoders.engines import Request
 from encoders.heads import Head, composed, unit
 from encoders.interface import DIMENSION, Pixels, Vectors
 from encoders.runtime import Engine, EngineRefused, Inputs
@@ -203,11 +203,9 @@ class _Opening:
         Raises:
             EngineRefused: that backend cannot run it.
         """
-        if candidate.entry.runtime is None:
-            return self.builder().reference(tower)
         arithmetic = "fp32" if tower == "text" else candidate.arithmetic
         request = Request(tower, self._model(tower), self.folder, arithmetic, self.threads)
-        return checked_engine(request, candidate.entry.runtime(), self.builder)
+        return candidate.entry.engine(request, self.builder)
 
     def _model(self, tower: str) -> str:
         """Names what the tower's engine computes: by its own weights, without the head, which is not in it."""

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from encoders.onnx_precision import Precision
+from encoders.onnx_precision import Floating
 from encoders.runtime import EngineRefused
 
 TensorRtBackend = Literal["tensorrt", "tensorrt-rtx"]
@@ -42,7 +42,7 @@ class Description:
     backend: TensorRtBackend
     library: str
     gpu: str
-    precision: Precision
+    precision: Floating
     model: str
     buckets: tuple[int, ...]
     shapes: Mapping[str, tuple[int, ...]]

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
@@ -18,6 +18,9 @@ from encoders.interface import Vectors
 from encoders.quantised import check_ranking
 from encoders.runtime import Engine, EngineRefused, Inputs, check_agreement
 from schemas.backends import Arithmetic
+
+if TYPE_CHECKING:
+    from torch import nn
 
 log = structlog.get_logger()
 
@@ -49,6 +52,10 @@ class Builder(Protocol):
         """Other such chips, to compare engines by how they rank them."""
         ...
 
+    def tower(self, name: str) -> "nn.Module":
+        """The tower itself, for a backend that runs it as it is."""
+        ...
+
     def vectors(self, tower: str, engine: Engine, batches: list[Inputs]) -> Vectors:
         """What an engine makes of batches, as unit vectors of the shared space."""
         ...
@@ -62,11 +69,11 @@ class Runtime(Protocol):
         """Name, version and, where files fit one device only, the device: part of a file's name."""
         ...
 
-    def build(self, builder: Builder, tower: str, arithmetic: Arithmetic, path: Path) -> None:
+    def build(self, builder: Builder, request: "Request", path: Path) -> None:
         """Write the engine's file."""
         ...
 
-    def open(self, path: Path, arithmetic: Arithmetic, threads: int | None) -> Engine:
+    def open(self, path: Path, request: "Request") -> Engine:
         """Open such a file."""
         ...
 
@@ -76,12 +83,14 @@ class Stamp:
     """What is known of an engine on disk.
 
     Attributes:
+        model: what it computes, see `Request.subject`.
         file: its name beside the stamp.
         sha256: of its content.
         engine: runtime that was checked.
         disagreement: max|difference| / max|reference| against torch when it was built; for int8 1 - mean cosine.
     """
 
+    model: str
     file: str
     sha256: str
     engine: str
@@ -106,17 +115,22 @@ class Request:
     arithmetic: Arithmetic = "fp32"
     threads: int | None = None
 
+    @property
+    def subject(self) -> str:
+        """What the engine computes: model and tower; written into engine files."""
+        return f"{self.model}-{self.tower}"
+
     def stamp_path(self, runtime: Runtime) -> Path:
         """Where the engine's stamp is."""
         return self.folder / f"{self.model}-{runtime.key}-{self.arithmetic}-{self.tower}.json"
 
 
-def checked_engine(request: Request, runtime: Runtime, builder: Callable[[], Builder]) -> Engine:
+def checked_engine(runtime: Runtime, request: Request, builder: Callable[[], Builder]) -> Engine:
     """The engine of a tower, from disk where an intact one is, else built and checked.
 
     Args:
-        request: which.
         runtime: what runs it.
+        request: which.
         builder: called only when the engine has to be built, because it loads torch and the weights.
 
     Raises:
@@ -135,9 +149,9 @@ def _from_disk(request: Request, runtime: Runtime) -> Engine | None:
     try:
         stamp = Stamp(**json.loads(stamp_path.read_text()))
         path = stamp_path.parent / Path(stamp.file).name
-        if sha256(path) == stamp.sha256:
-            return runtime.open(path, request.arithmetic, request.threads)
-        reason = "its content changed"
+        if stamp.model == request.subject and sha256(path) == stamp.sha256:
+            return runtime.open(path, request)
+        reason = "its content changed" if stamp.model == request.subject else f"it is {stamp.model}"
     except (OSError, ValueError, TypeError, EngineRefused) as error:
         reason = str(error)
     log.warning("engine on disk is damaged, building it again", stamp=str(stamp_path), reason=reason)
@@ -150,8 +164,8 @@ def _build(request: Request, runtime: Runtime, builder: Builder) -> Engine:
     request.folder.mkdir(parents=True, exist_ok=True)
     draft = stamp_path.with_suffix(f".{os.getpid()}.part")
     try:
-        runtime.build(builder, tower, request.arithmetic, draft)
-        engine = runtime.open(draft, request.arithmetic, request.threads)
+        runtime.build(builder, request, draft)
+        engine = runtime.open(draft, request)
         distance = compare(engine, tower, builder, request.arithmetic)
         digest = sha256(draft)
         path = stamp_path.with_name(f"{stamp_path.stem}-{digest[:8]}.engine")
@@ -160,7 +174,7 @@ def _build(request: Request, runtime: Runtime, builder: Builder) -> Engine:
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
-    _write_stamp(stamp_path, Stamp(path.name, digest, engine.name, distance))
+    _write_stamp(stamp_path, Stamp(request.subject, path.name, digest, engine.name, distance))
     log.info("engine built and checked", tower=tower, engine=engine.name, disagreement=distance)
     return engine
 

@@ -24,8 +24,11 @@ from encoders.runtime import EngineRefused, Inputs
 MASKED = 1e38
 """Absolute value from which a number stands for infinity, as in the masks of attention; those become the largest."""
 
-Precision = Literal["fp32", "fp16", "bf16"]
+Floating = Literal["fp32", "fp16", "bf16"]
 """Type that most of an engine computes in."""
+
+BY_NAME: dict[str, Floating] = {"fp32": "fp32", "fp16": "fp16", "bf16": "bf16"}
+"""The same by what settings call them."""
 
 TYPES = {"fp16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}
 
@@ -45,7 +48,18 @@ LARGEST_SAFE = LARGEST[TensorProto.FLOAT16] / 16
 """Largest activation on samples for which fp16 is chosen: other chips may be so many times brighter."""
 
 
-def in_precision(model: onnx.ModelProto, precision: Precision) -> onnx.ModelProto:
+def floating(arithmetic: str) -> Floating:
+    """An arithmetic that a graph's types can name.
+
+    Raises:
+        EngineRefused: int8 is none.
+    """
+    if arithmetic not in BY_NAME:
+        raise EngineRefused(f"engines on a GPU compute in {', '.join(BY_NAME)}, not in {arithmetic}")
+    return BY_NAME[arithmetic]
+
+
+def in_precision(model: onnx.ModelProto, precision: Floating) -> onnx.ModelProto:
     """The model in a precision, with whatever does not depend on its inputs computed.
 
     Raises:
@@ -65,7 +79,7 @@ def in_precision(model: onnx.ModelProto, precision: Precision) -> onnx.ModelProt
     return rewritten
 
 
-def safe_half(model: onnx.ModelProto, samples: Sequence[Inputs]) -> Precision:
+def safe_half(model: onnx.ModelProto, samples: Sequence[Inputs]) -> Floating:
     """``"fp16"``, or ``"bf16"`` where an activation on the samples comes near fp16's largest number."""
     return "fp16" if max(largest_activation(model, each) for each in samples) < LARGEST_SAFE else "bf16"
 

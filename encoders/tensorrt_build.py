@@ -17,7 +17,7 @@ from encoders import nvidia
 from encoders.batches import BUCKETS
 from encoders.engine_files import SUFFIX, Description, TensorRtBackend, write_engine
 from encoders.onnx_files import read_model
-from encoders.onnx_precision import Precision, in_precision
+from encoders.onnx_precision import Floating, in_precision
 from encoders.runtime import EngineRefused, Inputs
 
 log = structlog.get_logger()
@@ -75,7 +75,7 @@ def build(
     *,
     model: str,
     example: Inputs,
-    precision: Precision = "fp32",
+    precision: Floating = "fp32",
     buckets: Sequence[int] = BUCKETS,
     targets: Sequence[int] | None = None,
 ) -> Built:

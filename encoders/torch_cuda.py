@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from encoders import cuda, nvidia
 from encoders.batches import BUCKETS, rows_of
 from encoders.graphs import Graphs, Tensors
-from encoders.onnx_precision import Precision
+from encoders.onnx_precision import Floating
 from encoders.runtime import EngineRefused, Inputs
 
-DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+DTYPES: dict[Floating, torch.dtype] = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 """What torch calls them."""
 
 
@@ -35,7 +35,7 @@ class TorchCudaEngine:
     """
 
     def __init__(
-        self, tower: nn.Module, example: Inputs, precision: Precision = "fp32", buckets: Sequence[int] = BUCKETS
+        self, tower: nn.Module, example: Inputs, precision: Floating = "fp32", buckets: Sequence[int] = BUCKETS
     ) -> None:
         reason = nvidia.unavailable("torch-cuda")
         if reason is not None:

@@ -34,7 +34,7 @@ def test_engine_agrees_with_torch_at_other_sizes_and_batches(
 ) -> None:
     model = closp_build.assemble(variant, recipe.weights(closp.layout(variant)))
     builder = closp_build.ClospBuilder(model, {}, threads=1)
-    engine = checked_engine(Request("s1", variant, tmp_path, threads=1), runtime(), lambda: builder)
+    engine = checked_engine(runtime(), Request("s1", variant, tmp_path, threads=1), lambda: builder)
     assert compare(engine, "s1", builder) < 1e-5
     chips = np.log10(recipe.chips("s1", 5, 90)) * np.float32(10.0)
     assert disagreement(engine.run({"pixels": chips}), builder.reference("s1").run({"pixels": chips})) < 1e-5

@@ -39,7 +39,7 @@ def rtx() -> None:
 def closp(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """CLOSP-RN's S2 tower as ONNX, from recipe weights."""
     path = tmp_path_factory.mktemp("closp") / "s2.onnx"
-    ClospBuilder(assemble("closp-rn", recipe.weights(layout("closp-rn")))).export("s2", path, lowered=False)
+    ClospBuilder(assemble("closp-rn", recipe.weights(layout("closp-rn"))), heads={}).export("s2", path, lowered=False)
     stamp_model(path, "closp-rn-recipe-s2")
     return path
 

@@ -55,7 +55,15 @@ def test_unknown_backend() -> None:
 def test_every_entry_says_why_or_works_here() -> None:
     for entry in ENTRIES:
         reason = entry.unavailable()
-        if reason is None and entry.runtime is not None:
-            assert entry.runtime().key
-        else:
-            assert reason is None or len(reason) > 10
+        assert reason is None or len(reason) > 10, entry.name
+        assert set(entry.automatic) <= set(entry.arithmetics)
+        assert "int8" not in entry.automatic
+
+
+def test_a_gpu_computes_in_half_of_fp32_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backends, "ENTRIES", tuple(replace(entry, unavailable=lambda: None) for entry in ENTRIES))
+    first, second = choose().candidates[:2]
+    assert (first.entry.name, first.arithmetic) == ("tensorrt", "fp16")
+    assert (second.entry.name, second.arithmetic) == ("tensorrt", "bf16")
+    assert [each.arithmetic for each in choose("torch-cuda", "fp32").candidates] == ["fp32"]
+    assert choose(precision="int8").candidates[0].entry.name == "openvino"

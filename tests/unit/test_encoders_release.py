@@ -9,11 +9,11 @@ import pytest
 from numpy.typing import NDArray
 from structlog.testing import capture_logs
 
-from encoders import closp_release, load
+from encoders import backends, closp_release, load
 from encoders.backends import choose
 from encoders.cache import cache_folder, engines_folder
 from encoders.closp_release import BATCH_CHIPS, ClospEncoder, load_closp, recognise
-from encoders.engines import Request
+from encoders.engines import Request, Runtime
 from encoders.heads import Head
 from encoders.interface import Encoder
 from encoders.listing import installed_releases
@@ -156,7 +156,7 @@ class Refusing:
         return Means()
 
 
-def refuse_s2(request: Request, *_rest: object) -> Means:
+def refuse_s2(_runtime: Runtime, request: Request, *_rest: object) -> Means:
     if request.tower == "s2":
         raise EngineRefused("it differs from the torch reference by 0.01")
     return Means()
@@ -169,7 +169,7 @@ def refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         (tmp_path / name).write_bytes(b"content")
     monkeypatch.setattr(closp_release, "read_layout", lambda _path: {"s1_encoder.conv1.weight": (64, 2, 7, 7)})
     monkeypatch.setattr(closp_release, "Words", lambda _path: Lengths())
-    monkeypatch.setattr(closp_release, "checked_engine", refuse_s2)
+    monkeypatch.setattr(backends, "checked_engine", refuse_s2)
     monkeypatch.setattr(closp_release, "_builder", lambda *_args: Refusing())
     monkeypatch.setattr(closp_release, "_head", lambda *_args: AS_IT_IS)
     monkeypatch.setattr(closp_release, "digest", lambda *_args: "0" * 64)

@@ -74,7 +74,7 @@ def runtime(request: pytest.FixtureRequest) -> Runtime:
 
 
 def opened(folder: Path, builder: Builder, runtime: Runtime | None = None) -> Engine:
-    return checked_engine(Request("s2", "toy-1", folder, threads=1), runtime or OnnxRuntime(), lambda: builder)
+    return checked_engine(runtime or OnnxRuntime(), Request("s2", "toy-1", folder, threads=1), lambda: builder)
 
 
 def stamp_of(folder: Path) -> Path:
@@ -105,7 +105,9 @@ def test_stamp_records_engine_and_disagreement(tmp_path: Path) -> None:
     assert sorted(each.suffix for each in tmp_path.iterdir()) == [".engine", ".json"]
 
 
-@pytest.mark.parametrize("damage", ["flip", "truncate", "remove", "stamp garbage", "stamp list", "stamp escape"])
+@pytest.mark.parametrize(
+    "damage", ["flip", "truncate", "remove", "stamp garbage", "stamp list", "stamp escape", "lies"]
+)
 def test_damaged_engine_is_built_again_and_said_so(tmp_path: Path, damage: str) -> None:
     opened(tmp_path, Builder())
     stamp = stamp_of(tmp_path)
@@ -117,6 +119,8 @@ def test_damaged_engine_is_built_again_and_said_so(tmp_path: Path, damage: str) 
         path.write_bytes(content[: len(content) // 2])
     elif damage == "remove":
         path.unlink()
+    elif damage == "lies":
+        stamp.write_text(json.dumps(json.loads(stamp.read_text()) | {"model": "toy-2-s2"}))
     elif damage == "stamp escape":
         stamp.write_text(json.dumps(json.loads(stamp.read_text()) | {"file": "../elsewhere.onnx"}))
     else:

@@ -56,9 +56,9 @@ DTYPES = {
     "SCL": frozenset({"uint8", "int8", "uint16", "int16"}),
 }
 """Types of numbers per kind of file: 8 bits are a picture, not a band; complex numbers are not terrain-corrected."""
-GDAL_OPTIONS = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_PAM_ENABLED": "NO", "GDAL_CACHEMAX": 256}
-"""No looking for files beside a file; 256 MB of decoded blocks for the whole process: the windows that warped scenes
-read overlap, what is cut is kept by us."""
+GDAL_OPTIONS = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_PAM_ENABLED": "NO", "GDAL_CACHEMAX": 256 * 2**20}
+"""No looking for files beside a file; 256 MiB of decoded blocks for the whole process: the windows that warped scenes
+read overlap, what is cut is kept by us. rasterio gives GDAL bytes, where GDAL's own option would take megabytes."""
 _WARNINGS = threading.Lock()
 """rasterio 1.4 silences warnings inside `reproject` through the interpreter's one list of filters: two threads at once
 restore each other's. Delete when it no longer does (or where Python keeps that list per thread)."""

@@ -4,25 +4,15 @@ Stops at printing: what is measured, and how often, is each benchmark's own matt
 """
 
 import json
-import os
-import platform
 import sys
-from functools import cache
-from pathlib import Path
+
+from encoders.machine import processor
+from encoders.runtime import available_cores
 
 
-@cache
 def machine() -> str:
     """Processor model and the number of cores this process may use, for example ``"AMD EPYC, 2 cores"``."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{_processor()}, {cores} cores"
-
-
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    return f"{processor()}, {available_cores()} cores"
 
 
 def emit(

@@ -1,13 +1,13 @@
 """`tocsin encoder …`: the models that turn pixels and sentences into vectors.
 
-Flows in: names of published releases. Flows out: weights on disk. Stops before encoding.
+Flows in: names of releases. Flows out: weights and tuned values on disk. Stops before encoding.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,12 +19,14 @@ from schemas.backends import Backend, Precision
 from schemas.errors import UsageError
 
 if TYPE_CHECKING:
+    from rich.progress import ProgressColumn
+
     from encoders.interface import Pixels
 
 CALIBRATION_SEED = 90
 """Of the places that int8 engines are calibrated on; no training and no evaluation draws from it."""
 
-encoder = typer.Typer(no_args_is_help=True, help="Encoders: what is installed, and fetching published ones.")
+encoder = typer.Typer(no_args_is_help=True, help="Encoders: what is installed, fetching and tuning them.")
 
 
 @encoder.command("list")
@@ -37,9 +39,18 @@ def list_(as_json: Json = False) -> None:
         print_json([asdict(release) for release in found])
         return
     rows = [
-        (r.name, "yes" if r.installed else "no", " ".join(r.sensors), r.licence, r.backend, r.reason) for r in found
+        (
+            r.name,
+            "yes" if r.installed else "no",
+            " ".join(r.sensors),
+            r.licence,
+            r.backend,
+            f"tuned {r.tuned}" if r.tuned else "defaults",
+            r.reason,
+        )
+        for r in found
     ]
-    table("Encoders", ("name", "installed", "sensors", "licence", "runtime", "why"), rows, "none")
+    table("Encoders", ("name", "installed", "sensors", "licence", "runtime", "speed", "why"), rows, "none")
 
 
 @encoder.command("backends")
@@ -112,23 +123,72 @@ def pull(
         say(f"{installed.name} is installed: TOCSIN_ENCODER={installed.name} tocsin up encodes with it")
 
 
-@contextmanager
-def _download_bar() -> Iterator[Callable[[str, int, int], None]]:
+@encoder.command("tune", epilog="Example: tocsin encoder tune nano")
+def tune(
+    release: Annotated[str, typer.Argument(help="Release to tune, as TOCSIN_ENCODER names it.")] = "nano",
+    as_json: Json = False,
+) -> None:
+    """Measure what is fastest on this machine, once; Ctrl-C leaves the values as they were.
+
+    A CLOSP release is measured on TOCSIN_ENCODER_BACKEND and in TOCSIN_ENCODER_PRECISION, as services run it.
+    """
+    from encoders.tuned import STORED, tuned_path
+    from encoders.tuning import Stopwatch
+    from encoders.tuning import tune as measure
+    from schemas.logs import configure
+    from schemas.settings import Stack
+    from simulation.practice import practice_scene
+
+    configure("warning", "tocsin")
+    stack = Stack()
+    with practice_scene() as scene, _rounds_bar() as progress:
+        found = measure(
+            release,
+            scene,
+            backend=stack.encoder_backend,
+            precision=stack.encoder_precision,
+            stopwatch=Stopwatch(progress=progress),
+        )
+    if as_json:
+        print_json(STORED.dump_python(found, mode="json"))
+        return
+    rows = [
+        (setting, getattr(found, setting), ", ".join(f"{value}: {rate:.0f}" for value, rate in rates.items()))
+        for setting, rates in found.measured.items()
+    ]
+    table(f"{release} on this machine", ("setting", "chosen", "chips/s by value"), rows, "none")
+    say(f"kept in {tuned_path(found.conditions)}")
+
+
+def _rounds_bar() -> AbstractContextManager[Callable[[str, int, int], None]]:
+    """A bar for each setting on stderr; silent where stderr is no terminal."""
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+
+    return _bars(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+
+
+def _download_bar() -> AbstractContextManager[Callable[[str, int, int], None]]:
     """A bar for each file on stderr; silent where stderr is no terminal."""
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
+
+    return _bars(TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+
+
+@contextmanager
+def _bars(*columns: ProgressColumn) -> Iterator[Callable[[str, int, int], None]]:
     if not sys.stderr.isatty():
-        yield lambda _name, _here, _total: None
+        yield lambda _name, _done, _total: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
+    from rich.progress import Progress, TaskID
 
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     tasks: dict[str, TaskID] = {}
     with Progress(*columns, console=Console(stderr=True)) as progress:
 
-        def show(name: str, here: int, total: int) -> None:
+        def show(name: str, done: int, total: int) -> None:
             if name not in tasks:
                 tasks[name] = progress.add_task(name, total=total)
-            progress.update(tasks[name], completed=here)
+            progress.update(tasks[name], completed=done)
 
         yield show
 

@@ -1,4 +1,4 @@
-"""In: `TOCSIN_CACHE` or the platform's habit. Out: the folders where releases and built engines lie.
+"""In: `TOCSIN_CACHE` or the platform's habit. Out: the folders of releases, built engines and tuned values.
 
 Stops at paths: nothing is made until something is written.
 """
@@ -16,7 +16,7 @@ class CacheSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TOCSIN_", frozen=True, use_attribute_docstrings=True)
 
     cache: Path | None = None
-    """Folder of pulled releases (0.2-2.5 GB each) and built engines; none: the platform's cache folder."""
+    """Folder of pulled releases (0.2-2.5 GB each), built engines and tuned values; none: the platform's own."""
 
 
 def cache_folder() -> Path:
@@ -33,6 +33,11 @@ def releases_folder() -> Path:
 def engines_folder() -> Path:
     """ONNX files built from releases; may be deleted at any time."""
     return cache_folder() / "engines"
+
+
+def tuned_folder() -> Path:
+    """What `tocsin encoder tune` measured; may be deleted at any time."""
+    return cache_folder() / "tuned"
 
 
 def _platform_folder() -> Path:

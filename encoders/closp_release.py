@@ -5,7 +5,7 @@ Stops before Kafka and stores. Torch is imported only where an engine has to be 
 
 import json
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from hashlib import sha256 as sha256_of
 from importlib.util import find_spec
@@ -25,6 +25,7 @@ from encoders.heads import Head, composed, unit
 from encoders.interface import DIMENSION, Pixels, Vectors
 from encoders.runtime import Engine, EngineRefused, Inputs
 from encoders.text_cache import TextCache
+from encoders.tuned import Conditions, read_tuned
 from encoders.weights import Layout, digest, read_layout, read_some
 from encoders.words import Words
 from schemas.backends import Backend, Precision
@@ -61,6 +62,8 @@ class ClospEncoder:
         heads: what turns an engine's features into vectors, by sensor.
         words: its tokenizer.
         backend: what runs it, and why.
+        conditions: what tuned values hold for.
+        chips_per_run: chips that go through an engine together.
     """
 
     release: str
@@ -68,6 +71,8 @@ class ClospEncoder:
     heads: Mapping[str, Head]
     words: Words
     backend: str
+    conditions: Conditions
+    chips_per_run: int = BATCH_CHIPS
     sensors: tuple[str, ...] = ("s2", "s1")
     _texts: TextCache = field(default_factory=TextCache)
 
@@ -77,7 +82,7 @@ class ClospEncoder:
         engine, head = self.engines[sensor], self.heads[sensor]
         return _in_batches(
             len(pixels),
-            BATCH_CHIPS,
+            self.chips_per_run,
             lambda part: head(engine.run({"pixels": prepare(pixels[part], sensor, mask)})),
         )
 
@@ -94,6 +99,10 @@ class ClospEncoder:
             len(ordered), BATCH_SENTENCES, lambda part: self.engines["text"].run(self._ids(ordered[part]))
         )
         return vectors
+
+    def in_runs_of(self, chips: int) -> "ClospEncoder":
+        """The same encoder with so many chips a run."""
+        return replace(self, chips_per_run=chips)
 
     def _ids(self, sentences: list[str]) -> Inputs:
         ids, mask = self.words.ids(sentences)
@@ -116,7 +125,7 @@ def load_closp(
         weights: safetensors of any of the four variants; which one, its layout says.
         tokenizer: MiniLM's `tokenizer.json`.
         engines: folder of built engines.
-        threads: threads for one batch; ``None``: all available cores.
+        threads: threads for one batch; ``None``: what was tuned, else all available cores.
         backend: see `encoders.runtime.Backend`.
         precision: of the image towers, see `encoders.runtime.Precision`. Vectors of int8 towers are a release of
             their own: their cosines differ in the third digit.
@@ -132,6 +141,9 @@ def load_closp(
     words = Words(tokenizer)
     release = _release_name(variant, weights, tokenizer, precision)
     heads = {sensor: _head(sensor, layout, weights) for sensor in ("s1", "s2")}
+    conditions = Conditions.here(release, backend, precision)
+    tuned = read_tuned(conditions)
+    threads = threads or (tuned.threads if tuned else None)
 
     @cache
     def builder() -> "ClospBuilder":
@@ -140,7 +152,15 @@ def load_closp(
     opening = _Opening(variant, layout, weights, engines, threads, builder)
     opened, reason = _open_engines(opening, backend, precision)
     log.info("encoder loaded", release=release, backend=reason)
-    return ClospEncoder(release=release, engines=opened, heads=heads, words=words, backend=reason)
+    return ClospEncoder(
+        release=release,
+        engines=opened,
+        heads=heads,
+        words=words,
+        backend=reason,
+        conditions=conditions,
+        chips_per_run=tuned.chips_per_run if tuned else BATCH_CHIPS,
+    )
 
 
 def recognise(found: Layout, path: Path) -> str:

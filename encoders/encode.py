@@ -43,8 +43,6 @@ from schemas.outbox import Sender
 from schemas.publisher import Outgoing
 from schemas.topics import EMBEDDINGS
 
-READ_AHEAD = 2
-"""Blocks that are read while one is encoded: reading waits for zlib, encoding for the multiplier."""
 UNIT_TOLERANCE = 1e-3
 """How far a vector's norm may be from 1; anything else (NaN, zero) means that the encoder failed on that chip."""
 
@@ -118,7 +116,8 @@ class Encoding:
                 _log.info("acquisition needs no encoding any more")
                 return
             spool = Spool()
-            with closing(ahead(read_scene(acquisition, self.settings, self.fetcher))) as blocks:
+            scene = read_scene(acquisition, self.settings, self.fetcher)
+            with closing(ahead(scene, self.settings.read_ahead)) as blocks:
                 for block in blocks:
                     self._encode(acquisition, block, spool)
             self._finish(acquisition, spool)
@@ -170,7 +169,7 @@ class Encoding:
         _log.info("encoded", cells=len(spool.chips), seen=len(spool.encoded), batches=batches, superseded=not may_go)
 
 
-def ahead(blocks: Generator[ChipBlock], depth: int = READ_AHEAD) -> Generator[ChipBlock]:
+def ahead(blocks: Generator[ChipBlock], depth: int) -> Generator[ChipBlock]:
     """The same blocks, read in a thread up to `depth` before they are asked for; errors come where they happened."""
     end: list[ChipBlock] = []  # `next` of an exhausted or failed generator gives this
 

@@ -3,7 +3,9 @@
 Stops at looking: nothing is loaded, so it answers at once.
 """
 
+import json
 from dataclasses import dataclass
+from datetime import date
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from encoders.bands import BANDS
 from encoders.cache import releases_folder
 from encoders.pull import read_note
 from encoders.release import NANO, REPOSITORIES, WEIGHTS
+from encoders.tuned import Conditions, Tuned, read_tuned, tuned_as
 
 OPENRAIL = "creativeml-openrail-m"
 """Licence of the published CLOSP weights as their cards state it; `pull` shows what the card says on the day."""
@@ -30,6 +33,7 @@ class Listed:
         sensors: keys of the sensors it embeds.
         backend: what will run it on this machine.
         reason: why that, or how to install it.
+        tuned: the day on which `tocsin encoder tune` measured it on this machine; ``None`` where defaults are used.
     """
 
     name: str
@@ -40,6 +44,7 @@ class Listed:
     sensors: tuple[str, ...]
     backend: str
     reason: str
+    tuned: date | None
 
 
 def installed_releases(folder: Path | None = None) -> list[Listed]:
@@ -69,6 +74,7 @@ def _nano() -> Listed:
         sensors=tuple(BANDS),
         backend="onnxruntime",
         reason="ships with Tocsin as ONNX" if here else "this installation lacks its weights: install Tocsin again",
+        tuned=_day(read_tuned(Conditions.here(_release(folder)))) if here else None,
     )
 
 
@@ -85,6 +91,7 @@ def _closp(name: str, folder: Path) -> Listed:
         sensors=tuple(BANDS),
         backend=backend,
         reason=reason if here else f"tocsin encoder pull {REPOSITORIES.get(name, name)}",
+        tuned=_day(tuned_as(name)),
     )
 
 
@@ -93,6 +100,14 @@ def _backend() -> tuple[str, str]:
         return "none", "needs torch to build its engine: pip install 'tocsin[torch]'"
     choice = choose()
     return choice.candidates[0].entry.name, choice.reason
+
+
+def _release(folder: Path) -> str:
+    return str(json.loads((folder / "release.json").read_text("utf-8"))["release"])
+
+
+def _day(tuned: Tuned | None) -> date | None:
+    return tuned.tuned_at.date() if tuned is not None else None
 
 
 def _size(folder: Path) -> int:

@@ -6,10 +6,11 @@ Stops at vectors: how it was trained is in `training`, what it is good for in `d
 import hashlib
 import json
 import math
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import onnxruntime
@@ -21,7 +22,9 @@ from encoders.nano_background import Background, read_background
 from encoders.nano_planes import reduced
 from encoders.nano_text import TextHead, TextTower, session_options
 from encoders.prompts import ensemble, frames_of
+from encoders.runtime import available_cores
 from encoders.text_cache import TextCache
+from encoders.tuned import Conditions, read_tuned
 from schemas.errors import ReleaseMismatch, ReleaseNotFound
 
 FOLDER = Path(__file__).parent / "weights" / "nano"
@@ -31,7 +34,8 @@ SAME_THING = 0.8
 """Cosine with a label's name from which a sentence asks for that label."""
 
 CHIPS_PER_RUN = 8
-"""Small enough for a core's caches: 6 MB of optical pixels. Larger batches are slower."""
+"""Small enough for a core's caches: 6 MB of optical pixels. Larger batches are slower.
+`tocsin encoder tune` measures what holds for a machine."""
 
 FILES = ("s1.onnx", "s2.onnx", "text.onnx", "text_head.npz", "tokenizer.json")
 """What a release consists of, besides `release.json`, in the order of its hash."""
@@ -47,7 +51,7 @@ class Nano:
     Args:
         folder: of the release.
         threads: chips are encoded in so many at once, each with a network of one thread: layers this small gain
-            nothing from sharing one; ``None`` takes the cores of this process.
+            nothing from sharing one; ``None`` takes what was tuned, else the cores of this process.
 
     Raises:
         ReleaseNotFound: the folder lacks a file.
@@ -60,7 +64,10 @@ class Nano:
     def __init__(self, folder: Path = FOLDER, threads: int | None = None) -> None:
         self.release: str = verified_release(folder)
         self._folder = folder
-        self._threads = threads or len(os.sched_getaffinity(0))
+        self.conditions = Conditions.here(self.release)
+        tuned = read_tuned(self.conditions)
+        self._threads = threads or (tuned.threads if tuned else available_cores())
+        self.chips_per_run: int = tuned.chips_per_run if tuned else CHIPS_PER_RUN
         self._images = {
             sensor: onnxruntime.InferenceSession(
                 str(folder / f"{sensor}.onnx"), session_options(1), providers=["CPUExecutionProvider"]
@@ -81,7 +88,8 @@ class Nano:
         An odd last row or column is not read. A chip of zeros is a valid, black chip.
         """
         present = check_pixels(pixels, sensor, present_bands)
-        parts = [pixels[start : start + CHIPS_PER_RUN] for start in range(0, len(pixels), CHIPS_PER_RUN)]
+        size = self.chips_per_run
+        parts = [pixels[start : start + size] for start in range(0, len(pixels), size)]
         if not parts:
             return np.empty((0, DIMENSION), np.float32)
         if self._threads == 1 or len(parts) == 1:
@@ -101,6 +109,12 @@ class Nano:
 
     def _embed(self, sentences: list[str]) -> Vectors:
         return ensemble(sentences, self._frames, lambda framed: self._head(self._tower.vectors(framed)))
+
+    def in_runs_of(self, chips: int) -> Self:
+        """The same encoder with so many chips a run."""
+        other = copy(self)
+        other.chips_per_run = chips
+        return other
 
     def background(self, sensor: str) -> Background | None:
         """Vectors of ordinary simulated places on which nothing happened, and how they changed within weeks.

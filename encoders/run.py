@@ -22,6 +22,7 @@ from encoders import load_for
 from encoders.assets import Fetcher, sweep_scratch
 from encoders.encode import Encoding
 from encoders.settings import EncoderSettings
+from encoders.tuned import reading_settings, tuned_for
 from schemas.bus import Step, serve
 from schemas.database import connect, migrate
 from schemas.errors import TocsinError
@@ -62,9 +63,10 @@ def _serve(stack: Stack, settings: EncoderSettings) -> None:
         wiring.callback(engine.dispose)
         publisher = Publisher(bootstrap_servers(stack, patience=BROKER_PATIENCE), "tocsin-encoder")
         wiring.callback(publisher.close)
+        encoder = load_for(stack)
+        settings = reading_settings(settings, tuned_for(encoder))
         fetcher = Fetcher(settings)
         wiring.callback(fetcher.close)
-        encoder = load_for(stack)
         archive = wiring.enter_context(open_archive(stack))
         log.info("encoder ready", release=encoder.release, leftovers_removed=sweep_scratch(settings))
         encoding = Encoding(engine, publisher, archive, encoder, settings, fetcher)

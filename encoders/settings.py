@@ -21,7 +21,9 @@ class EncoderSettings(BaseSettings):
     """Files that are fetched and decoded at once: they wait for the network and for zlib, both outside Python."""
     block_cells: int = Field(default=40, ge=1, le=128)
     """Chips that are cut and encoded together: 40 of 13 bands are 30 MB, the most that glibc gives from one block to
-    the next without asking the kernel for fresh pages. Four such blocks exist at a time."""
+    the next without asking the kernel for fresh pages. Two more such blocks exist than are read ahead."""
+    read_ahead: int = Field(default=2, ge=1, le=16)
+    """Blocks that are read while one is encoded: reading waits for zlib, encoding for the multiplier."""
     min_valid_fraction: float = Field(default=0.4, ge=0.0, le=1.0)
     """Below this share of pixels with data a cell counts as not acquired: its vector would describe the gap."""
     max_cloud_fraction: float = Field(default=0.4, ge=0.0, le=1.0)

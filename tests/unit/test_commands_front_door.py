@@ -159,3 +159,34 @@ def test_light_commands_import_nothing_heavy(tmp_path: Path, words: list[str]) -
 )
 def test_every_command_explains_itself(run: Run, words: list[str]) -> None:
     assert "Usage" in run(*words, "--help").stdout
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TOCSIN_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_tuning_is_kept_shown_and_used(run: Run, cache: Path) -> None:
+    before = {one["name"]: one["tuned"] for one in json.loads(run("encoder", "list", "--json").stdout)}
+    assert before["nano"] is None
+    tuned = json.loads(run("encoder", "tune", "nano", "--json").stdout)
+    (file,) = (cache / "tuned").iterdir()
+    assert json.loads(file.read_text()) == tuned
+    assert set(tuned["measured"]) == {"threads", "chips_per_run", "read_threads", "read_ahead"}
+    listed = {one["name"]: one["tuned"] for one in json.loads(run("encoder", "list", "--json").stdout)}
+    assert listed == before | {"nano": tuned["tuned_at"][:10]}
+    assert f"tuned {tuned['tuned_at'][:10]}" in run("encoder", "list").stdout
+
+
+def test_tuning_an_unknown_release(run: Run, cache: Path) -> None:
+    ended = run("encoder", "tune", "nobody", check=False)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "no encoder release nobody" in ended.stderr
+
+
+def test_tuning_where_nothing_can_be_written(run: Run, cache: Path) -> None:
+    cache.write_text("a file where the folder should be")
+    ended = run("encoder", "tune", check=False)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "set TOCSIN_CACHE to another folder" in ended.stderr

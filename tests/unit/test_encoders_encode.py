@@ -336,7 +336,7 @@ def numbers(found: Iterable[ChipBlock]) -> list[int]:
 
 @pytest.mark.parametrize("count", [0, 1, 2, 7])
 def test_reading_ahead_keeps_all_blocks_in_order(count: int) -> None:
-    assert numbers(ahead(blocks(count))) == list(range(count))
+    assert numbers(ahead(blocks(count), 2)) == list(range(count))
 
 
 def test_reading_ahead_is_bounded_and_in_another_thread() -> None:
@@ -358,7 +358,7 @@ def test_error_while_reading_ahead_comes_in_its_place_and_leaves_no_thread() -> 
     before = active_count()
     found = []
     with pytest.raises(UnreadableAsset):
-        for block in ahead(blocks(9, fails_at=5)):
+        for block in ahead(blocks(9, fails_at=5), 2):
             found.append(block)
     assert numbers(found) == [0, 1, 2, 3, 4]
     assert active_count() == before
@@ -373,7 +373,7 @@ def test_giving_up_half_way_closes_the_reader() -> None:
         finally:
             closed.append(True)
 
-    for _ in (reading_ahead := ahead(reader())):
+    for _ in (reading_ahead := ahead(reader(), 2)):
         break
     reading_ahead.close()
     assert closed == [True]

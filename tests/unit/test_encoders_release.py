@@ -20,6 +20,7 @@ from encoders.listing import installed_releases
 from encoders.pull import Note, _remember
 from encoders.release import REPOSITORIES, find
 from encoders.runtime import EngineRefused, Inputs
+from encoders.tuned import Conditions
 from schemas.errors import Rejected, ReleaseMismatch, ReleaseNotFound
 
 
@@ -56,7 +57,14 @@ def encoder() -> tuple[ClospEncoder, Means]:
     engine = Means()
     engines = dict.fromkeys(("s1", "s2", "text"), engine)
     heads = dict.fromkeys(("s1", "s2"), AS_IT_IS)
-    made = ClospEncoder(release="closp-rn-0", engines=engines, heads=heads, words=Lengths(), backend="means")  # type: ignore[arg-type]
+    made = ClospEncoder(
+        release="closp-rn-0",
+        engines=engines,
+        heads=heads,
+        words=Lengths(),  # type: ignore[arg-type]
+        backend="means",
+        conditions=Conditions.here("closp-rn-0"),
+    )
     return made, engine
 
 

@@ -29,6 +29,7 @@ VERSION = 1
 """Raise it when a stored value would mean something else."""
 
 Several = Annotated[int, Field(ge=1, le=4096)]
+"""One or more; what is larger is no measurement but damage."""
 
 log = structlog.get_logger()
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -77,7 +77,8 @@ def main(arguments: list[str]) -> None:
     Args:
         arguments: Folder and port.
     """
-    with FileServer(Path(arguments[0]), int(arguments[1])) as server:
+    # Ctrl-C reaches every process of a terminal: whoever started this one says what it means.
+    with suppress(KeyboardInterrupt), FileServer(Path(arguments[0]), int(arguments[1])) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
         sys.stdout.write(f"{server.url}\n")
         sys.stdout.flush()

@@ -1,5 +1,8 @@
 """The catalogue over HTTP: a third-party STAC reader and GDAL see what is released, by ranges."""
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import httpx
@@ -71,3 +74,13 @@ def test_a_taken_port_is_said(file_url: str, tmp_path: Path) -> None:
     port = httpx.URL(file_url).port
     with pytest.raises(OSError, match="is the port taken"), serve(tmp_path, int(port or 0)):
         pass
+
+
+def test_ctrl_c_ends_it_without_a_word(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "simulation.server", str(tmp_path), "0"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline().startswith("http")
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=30)[1] == ""
+        assert process.returncode == 0

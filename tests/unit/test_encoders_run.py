@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from contextlib import nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 import structlog
 
 from encoders import run
+from encoders.settings import EncoderSettings
+from encoders.tuned import Conditions, Tuned
 from schemas.errors import SettingsError, StoreUnavailable
 from schemas.handling import Step
 from schemas.settings import Stack
@@ -27,7 +30,7 @@ def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
     monkeypatch.setenv("TOCSIN_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("TOCSIN_KAFKA", "127.0.0.1:9")
     monkeypatch.setattr(run, "open_archive", lambda stack: nullcontext("archive"))
-    monkeypatch.setattr(run, "load", lambda name: FakeEncoder())
+    monkeypatch.setattr(run, "load_for", lambda stack: FakeEncoder())
     monkeypatch.setattr(run, "configure", lambda level, service: None)  # logging is the whole process's
     return Stack()
 
@@ -50,12 +53,32 @@ def test_service_reads_the_present_and_the_past(stack: Stack, monkeypatch: pytes
     assert encoding.archive == "archive" and encoding.encoder.release == "fake-1.0"
 
 
+def test_service_reads_as_it_was_tuned(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    tuned = Tuned(
+        conditions=Conditions.here("fake-1.0"),
+        name="fake",
+        tuned_at=datetime.now(UTC),
+        threads=1,
+        chips_per_run=8,
+        read_threads=7,
+        read_ahead=5,
+        measured={},
+    )
+    settings: list[EncoderSettings] = []
+    stack.data.mkdir()
+    monkeypatch.delenv("TOCSIN_ENCODER_THREADS", raising=False)
+    monkeypatch.setattr(run, "tuned_for", lambda encoder: tuned)
+    monkeypatch.setattr(run, "serve", lambda _, steps, **__: settings.append(steps[0].handle.__self__.settings))
+    assert run.main() == 0
+    assert [(each.threads, each.read_ahead) for each in settings] == [(7, 5)]
+
+
 @pytest.mark.parametrize("error", [StoreUnavailable("archive is away"), SettingsError("no such release")])
 def test_service_that_cannot_work_says_why(stack: Stack, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(run, "load", fail)
+    monkeypatch.setattr(run, "load_for", fail)
     stack.data.mkdir()
     with structlog.testing.capture_logs() as logs:
         assert run.main() == 1

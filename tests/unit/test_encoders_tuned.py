@@ -181,6 +181,8 @@ def test_closp_runs_with_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     write_tuned(values(load().release, "closp-rn"))
     load().images(np.full((5, 2, 32, 32), 0.1, np.float32), "s1")
     assert (engine.batches, set(opened)) == ([3, 2], {1})
+    load().in_runs_of(4).images(np.full((5, 2, 32, 32), 0.1, np.float32), "s1")
+    assert engine.batches[2:] == [4, 1]
     load(threads=2)
     assert set(opened) == {2}
 

@@ -16,7 +16,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from encoders.backends import Candidate, choose
+from encoders.backends import Candidate, Choice, choose
 from encoders.checks import check_pixels, check_sentences
 from encoders.closp_pixels import prepare, specification
 from encoders.digests import sha256
@@ -150,7 +150,8 @@ def load_closp(
         return _builder(variant, weights, heads, threads, chips)
 
     opening = _Opening(variant, layout, weights, engines, threads, builder)
-    opened, reason = _open_engines(opening, backend, precision)
+    choice = choose(backend, precision)
+    opened, reason = _open_engines(opening, choice)
     log.info("encoder loaded", release=release, backend=reason)
     return ClospEncoder(
         release=release,
@@ -159,7 +160,7 @@ def load_closp(
         words=words,
         backend=reason,
         conditions=conditions,
-        chips_per_run=tuned.chips_per_run if tuned else BATCH_CHIPS,
+        chips_per_run=tuned.chips_per_run if tuned else choice.candidates[0].entry.chips_per_run,
     )
 
 
@@ -241,8 +242,7 @@ class _Opening:
         return f"{self.variant}-{digest(self.weights, keys)[:12]}-g{GRAPH}"
 
 
-def _open_engines(opening: _Opening, backend: Backend, precision: Precision) -> tuple[dict[str, Engine], str]:
-    choice = choose(backend, precision)
+def _open_engines(opening: _Opening, choice: Choice) -> tuple[dict[str, Engine], str]:
     opened: dict[str, Engine] = {}
     remarks: list[str] = []
     for tower in TOWERS:

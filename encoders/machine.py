@@ -9,7 +9,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-RUNTIMES = ("onnxruntime", "openvino", "torch")
+RUNTIMES = ("onnxruntime", "openvino", "torch", "tensorrt", "tensorrt-rtx")
 """Packages of which the choice of a runtime, and its speed, depends."""
 
 

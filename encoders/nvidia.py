@@ -3,7 +3,9 @@
 Stops at looking: nothing is allocated, and torch is imported only where it is installed.
 """
 
+import ctypes
 import re
+import sys
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -47,13 +49,17 @@ class Gpu:
 
 def unavailable(backend: NvidiaBackend) -> str | None:
     """Why a backend cannot run here; ``None`` where it can."""
-    return _without_library(backend) or no_gpu() or _unserved(backend)
+    if not is_installed(backend):
+        return f"{backend} is not installed (no module {MODULES[backend][0]}): {INSTALL[backend]}"
+    return no_gpu() or _without_library(backend) or _unserved(backend)
 
 
 def no_gpu() -> str | None:
     """Why there is no GPU to run anything on; ``None`` where there is one."""
     if find_spec("torch") is None:
         return "torch is not installed: pip install 'tocsin[torch]'"
+    if not has_driver():
+        return "no NVIDIA driver is installed"
     import torch  # noqa: PLC0415 - as in `gpu`
 
     try:
@@ -61,6 +67,20 @@ def no_gpu() -> str | None:
     except (AssertionError, RuntimeError) as error:
         return f"no GPU that torch {torch.__version__} can use: {str(error).splitlines()[0]}"
     return None
+
+
+def is_installed(backend: NvidiaBackend) -> bool:
+    """Whether the backend's library could be imported; it may still lack what it links to."""
+    return any(find_spec(name) is not None for name in MODULES[backend])
+
+
+def has_driver() -> bool:
+    """Whether NVIDIA's driver can be loaded; asked before libraries that take seconds."""
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True
 
 
 def library(backend: NvidiaBackend) -> ModuleType:

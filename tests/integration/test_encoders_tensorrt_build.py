@@ -140,7 +140,7 @@ def test_engine_does_not_open_without_a_gpu(nano: Path, tmp_path: Path) -> None:
     if reason is None:
         pytest.skip("there is a GPU here")
     path = build(nano, "tensorrt-rtx", model="nano-s1", example=planes("s1"), targets=TARGETS).write(tmp_path)
-    with pytest.raises(EngineRefused, match=r"sm80-sm86-sm89-sm120, cannot run here: no GPU that torch"):
+    with pytest.raises(EngineRefused, match=r"sm80-sm86-sm89-sm120, cannot run here: no "):
         TensorRtEngine(path, "nano-s1")
 
 

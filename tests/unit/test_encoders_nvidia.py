@@ -20,6 +20,8 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     rtx, other = SimpleNamespace(__version__="1.7.1.116", ComputeCapability=CAPABILITIES), SimpleNamespace()
     monkeypatch.setattr(nvidia, "library", lambda backend: rtx if backend == "tensorrt-rtx" else other)
     monkeypatch.setattr(nvidia, "gpu", lambda: nvidia.Gpu("NVIDIA H100 80GB HBM3", 90))
+    monkeypatch.setattr(nvidia, "is_installed", lambda _backend: True)
+    monkeypatch.setattr(nvidia, "has_driver", lambda: True)
     monkeypatch.setattr(torch.cuda, "init", lambda: None)
     return rtx
 
@@ -41,6 +43,7 @@ def test_library_is_absent(monkeypatch: pytest.MonkeyPatch, backend: str, advice
     assert re.search(advice, reason)
 
 
+@pytest.mark.usefixtures("installed")
 def test_library_that_cannot_find_what_it_links_to(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_backend: str) -> ModuleType:
         raise OSError("libtensorrt_rtx.so.1: cannot open shared object file")
@@ -61,6 +64,13 @@ def test_no_driver(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     monkeypatch.setattr(torch.cuda, "init", fail)
     reason = nvidia.unavailable("tensorrt")
     assert reason == f"no GPU that torch {torch.__version__} can use: {str(error).splitlines()[0]}"
+
+
+@pytest.mark.usefixtures("installed")
+def test_without_a_driver_nothing_heavy_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nvidia, "has_driver", lambda: False)
+    monkeypatch.setattr(nvidia, "library", lambda _backend: pytest.fail("imported"))
+    assert nvidia.unavailable("tensorrt") == "no NVIDIA driver is installed"
 
 
 @pytest.mark.usefixtures("installed")

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from structlog.testing import capture_logs
 
-from encoders import closp_release, nano
+from encoders import backends, closp_release, nano
 from encoders.closp_release import load_closp
 from encoders.heads import Head
 from encoders.listing import installed_releases
@@ -171,7 +171,7 @@ def test_closp_runs_with_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     monkeypatch.setattr(closp_release, "_builder", lambda *_args: None)
     monkeypatch.setattr(closp_release, "_head", lambda *_args: Head(np.eye(384, dtype=np.float32), np.zeros(384)))
     monkeypatch.setattr(closp_release, "digest", lambda *_args: "0" * 64)
-    monkeypatch.setattr(closp_release, "checked_engine", lambda *asked: (opened.append(asked[0].threads), engine)[1])
+    monkeypatch.setattr(backends, "checked_engine", lambda *asked: (opened.append(asked[1].threads), engine)[1])
 
     def load(threads: int | None = None) -> closp_release.ClospEncoder:
         opened.clear()

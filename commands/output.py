@@ -34,11 +34,12 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], 
         say(empty)
         return
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     shown = Table(*columns, title=title, title_justify="left", title_style="bold", header_style="bold", box=None)
     for row in rows:
-        shown.add_row(*(_cell(value) for value in row))
+        shown.add_row(*(escape(_cell(value)) for value in row))
     Console(width=None if sys.stdout.isatty() else 160).print(shown)
 
 

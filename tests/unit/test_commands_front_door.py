@@ -15,6 +15,7 @@ import pytest
 import structlog
 
 import tocsin
+from commands.output import table
 from schemas.errors import NotFound
 
 Run = Callable[..., "Ended"]
@@ -126,6 +127,13 @@ def test_backends_say_what_they_can_or_why_not(run: Run) -> None:
     assert [row["name"] for row in rows][-1] == "torch"
     assert all(row["usable"] is (row["why"] is None) for row in rows)
     assert "fp32" in run("encoder", "backends").stdout
+
+
+def test_brackets_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    table("Advice", ("what",), [("pip install 'tocsin[openvino]'",), ("[red]fire[/]",)], "none")
+    shown = capsys.readouterr().out
+    assert "'tocsin[openvino]'" in shown
+    assert "[red]fire[/]" in shown
 
 
 def test_a_release_that_ships_needs_no_building(run: Run) -> None:

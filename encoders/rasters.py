@@ -137,18 +137,26 @@ class Raster:
         return split_antimeridian(shapely.Polygon(np.column_stack([lon, lat])))
 
     def sample(self) -> NDArray[Any]:
-        """About `SAMPLE_PX`² of its numbers as in the file, from all over it, (n,)."""
+        """`SAMPLE_PX`² of its numbers as in the file, or four times as many, from all over it, (n,)."""
         height, width = self.dataset.shape
         if max(height, width) <= 2 * SAMPLE_PX:
             return self._read(Window(0, 0, width, height)).ravel()
-        if self.dataset.overviews(1):
-            with _decoding(self.fetched.label):
-                shape = (min(height, SAMPLE_PX), min(width, SAMPLE_PX))
-                return np.asarray(self.dataset.read(1, out_shape=shape)).ravel()
+        factors = self.dataset.overviews(1)
+        level = next((at for at, factor in enumerate(factors) if max(height, width) <= factor * 2 * SAMPLE_PX), None)
+        if level is not None:
+            return self._overview(level).ravel()
         edge = SAMPLE_PX // 4
         corners = [(int(c), int(r)) for r in np.linspace(0, height - edge, 4) for c in np.linspace(0, width - edge, 4)]
         parts = [self._read(Window(max(c, 0), max(r, 0), min(edge, width), min(edge, height))) for c, r in corners]
         return np.concatenate([part.ravel() for part in parts])
+
+    def _overview(self, level: int) -> NDArray[Any]:
+        """All of an overview, opened as such: asked for a smaller shape by itself, GDAL reads the whole file where its
+        rounding of an overview's size is not ours."""
+        with _decoding(self.fetched.label):
+            whole = rasterio.open(self.fetched.path, driver=self.dataset.driver, overview_level=level)
+            with closing(whole):
+                return np.asarray(whole.read(1))
 
     def cut(self, west_m: float, south_m: float, east_m: float, north_m: float) -> Patch:
         """The part of an aligned file under a box of its own UTM zone; whole blocks are read and kept once.

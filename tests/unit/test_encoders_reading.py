@@ -267,6 +267,26 @@ def test_every_block_of_a_file_is_decoded_once(scenes: SceneMaker, monkeypatch: 
     assert rows_read == {"B02": list(range(1300)), "B11": list(range(650))}
 
 
+def test_sample_of_a_large_file_is_its_overview(scenes: SceneMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether whoever wrote it rounded an overview's odd size down (GDAL's COG) or up, no full pixels are read."""
+    import rasterio
+    from rasterio.shutil import copy
+
+    from encoders.assets import Fetched, Version
+    from encoders.rasters import opened
+
+    scenes.band("plain.tif", ramp(1101, 1301))
+    plain, cog = scenes.files.folder / "plain.tif", scenes.files.folder / "cog.tif"
+    copy(plain, cog, driver="COG", compress="deflate")
+    with rasterio.open(plain, "r+") as file:
+        file.build_overviews([2])
+    monkeypatch.setattr("encoders.rasters.Raster._read", None)
+    for path, size in ((cog, 550 * 650), (plain, 551 * 651)):
+        with opened(Fetched("B02", "item", path, Version(None, None, None)), "s2") as raster:
+            sample = raster.sample()
+        assert sample.shape == (size,) and np.isin(sample, ramp(1101, 1301)).all()
+
+
 def test_block_knows_which_rows_may_be_encoded() -> None:
     cells = tuple(cell_of(name) for name in ("31TEK0000", "31TEK0100", "31TEK0200"))
     states = (CellState.OBSCURED, CellState.SEEN, CellState.NOT_ACQUIRED)

@@ -10,22 +10,21 @@ again. So a message that comes twice, or a service that was killed half-way, end
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 
 import numpy as np
 import structlog
-from numpy.typing import NDArray
 from shapely.geometry import shape
 from sqlalchemy import Engine
 
-from archive import Archive
+from archive import Archive, Baselines
 from encoders import ledger
 from encoders.assets import Fetcher
 from encoders.chips import ChipBlock
-from encoders.interface import DIMENSION, Encoder, Vectors
+from encoders.interface import Encoder, Vectors
 from encoders.reading import read_scene
 from encoders.settings import EncoderSettings
 from schemas.cells import Cell, cells_in, centres_lon_lat
@@ -43,6 +42,8 @@ from schemas.outbox import Sender
 from schemas.publisher import Outgoing
 from schemas.topics import EMBEDDINGS
 
+RECORD_CELLS = 1024
+"""Cells that are recorded together, in a thread, while the next ones are encoded: each call waits for the disk."""
 UNIT_TOLERANCE = 1e-3
 """How far a vector's norm may be from 1; anything else (NaN, zero) means that the encoder failed on that chip."""
 
@@ -51,35 +52,67 @@ _log = structlog.get_logger("encoders")
 
 @dataclass
 class Spool:
-    """What an acquisition has given so far: 3 KB a cell, so 40 MB for a full Sentinel-2 tile."""
+    """What an acquisition has given so far: 5 KB a cell, so 60 MB for a full Sentinel-2 tile.
 
+    Attributes:
+        record: Begins to put points into the archive; they are recorded in the order of the calls.
+        cells, chips: Everything that was read.
+        points, vectors: What was encoded, of it.
+        recorded: How many of the points the archive was given.
+        baselines: What it answers, call by call.
+    """
+
+    record: Callable[[list[Embedding], Vectors], Future[Baselines]]
     cells: list[Cell] = field(default_factory=list)
     chips: list[Chip] = field(default_factory=list)
-    encoded: list[str] = field(default_factory=list)
+    points: list[Embedding] = field(default_factory=list)
     vectors: list[Vectors] = field(default_factory=list)
-    baselines: list[Vectors] = field(default_factory=list)
-    counts: list[int] = field(default_factory=list)
+    recorded: int = 0
+    baselines: list[Future[Baselines]] = field(default_factory=list)
+
+    def add(self, points: list[Embedding], vectors: Vectors) -> None:
+        """Take encoded cells; record when there are enough for a call."""
+        self.points += points
+        self.vectors.append(vectors)
+        if len(self.points) - self.recorded >= RECORD_CELLS:
+            self.settle()
+            self.flush()
+
+    def flush(self) -> None:
+        """Begin to record what has not been."""
+        if self.recorded < len(self.points):
+            self.vectors = [np.concatenate(self.vectors)]
+            self.baselines.append(self.record(self.points[self.recorded :], self.vectors[0][self.recorded :]))
+            self.recorded = len(self.points)
+
+    def settle(self) -> None:
+        """Return when all that was begun is durable."""
+        for job in self.baselines:
+            job.result()
 
     def batches(self, acquisition: Acquisition, release: str) -> Iterator[EmbeddingBatch]:
-        """Messages of at most `MAX_CELLS_PER_BATCH` cells."""
-        vectors, baselines = (np.concatenate([*parts, _none()]) for parts in (self.vectors, self.baselines))
-        for number, start in enumerate(range(0, len(self.encoded), MAX_CELLS_PER_BATCH)):
+        """Messages of at most `MAX_CELLS_PER_BATCH` cells, once everything is durable."""
+        vectors = np.concatenate(self.vectors)
+        answers = [job.result() for job in self.baselines]
+        baselines = np.concatenate([answer.vectors for answer in answers])
+        counts = [count for answer in answers for count in answer.counts]
+        for number, start in enumerate(range(0, len(self.points), MAX_CELLS_PER_BATCH)):
             rows = slice(start, start + MAX_CELLS_PER_BATCH)
             yield EmbeddingBatch(
                 acquisition=acquisition,
                 release=release,
                 batch=number,
                 batches=self.batch_count,
-                cells=tuple(self.encoded[rows]),
+                cells=tuple(point.cell for point in self.points[rows]),
                 vectors=vectors[rows],
                 baselines=baselines[rows],
-                baseline_counts=tuple(self.counts[rows]),
+                baseline_counts=tuple(counts[rows]),
             )
 
     @property
     def batch_count(self) -> int:
         """How many messages there will be."""
-        return -(-len(self.encoded) // MAX_CELLS_PER_BATCH)
+        return -(-len(self.points) // MAX_CELLS_PER_BATCH)
 
 
 @dataclass(frozen=True)
@@ -115,11 +148,14 @@ class Encoding:
             if not ledger.is_wanted(self.engine, acquisition):
                 _log.info("acquisition needs no encoding any more")
                 return
-            spool = Spool()
-            scene = read_scene(acquisition, self.settings, self.fetcher)
-            with closing(ahead(scene, self.settings.read_ahead)) as blocks:
-                for block in blocks:
-                    self._encode(acquisition, block, spool)
+            with ThreadPoolExecutor(1, thread_name_prefix="record") as recorder:
+                spool = Spool(lambda points, vectors: recorder.submit(self.archive.record, points, vectors))
+                scene = read_scene(acquisition, self.settings, self.fetcher)
+                with closing(ahead(scene, self.settings.read_ahead)) as blocks:
+                    for block in blocks:
+                        self._encode(acquisition, block, spool)
+                spool.flush()
+                spool.settle()
             self._finish(acquisition, spool)
 
     def on_dead_letter(self, acquisition: Acquisition | None, reason: str) -> None:
@@ -134,30 +170,20 @@ class Encoding:
         ledger.record_failed(self.engine, acquisition, cells, reason)
 
     def _encode(self, acquisition: Acquisition, block: ChipBlock, spool: Spool) -> None:
-        """Vectors of a block's seen cells into the archive and the spool."""
+        """Vectors of a block's seen cells into the spool."""
         chips = list(block.chips)
         rows = np.array(block.seen, dtype=int)
         if rows.size:
-            vectors = self.encoder.images(block.pixels[rows], acquisition.sensor, block.present_bands)
+            pixels = block.pixels if rows.size == len(chips) else block.pixels[rows]
+            vectors = self.encoder.images(pixels, acquisition.sensor, block.present_bands)
             sound = np.abs(np.linalg.norm(vectors, axis=1) - 1) <= UNIT_TOLERANCE  # false for NaN
             for row in rows[~sound]:
                 chips[row] = chips[row].model_copy(update={"state": CellState.FAILED})
-            self._record(acquisition, block, rows[sound], vectors[sound], spool)
+            rows = rows[sound]
+            seen = [block.cells[row] for row in rows], [chips[row] for row in rows]
+            spool.add(_embeddings(acquisition, *seen, self.encoder.release), vectors[sound])
         spool.cells += block.cells
         spool.chips += chips
-
-    def _record(
-        self, acquisition: Acquisition, block: ChipBlock, rows: NDArray[np.int_], vectors: Vectors, spool: Spool
-    ) -> None:
-        if rows.size == 0:
-            return
-        cells, chips = [block.cells[row] for row in rows], [block.chips[row] for row in rows]
-        points = _embeddings(acquisition, cells, chips, self.encoder.release)
-        baselines = self.archive.record(points, vectors)
-        spool.encoded += [cell.id for cell in cells]
-        spool.vectors.append(vectors)
-        spool.baselines.append(baselines.vectors)
-        spool.counts += baselines.counts
 
     def _finish(self, acquisition: Acquisition, spool: Spool) -> None:
         """State and coverage, then the messages: a crash between the two repeats both."""
@@ -166,7 +192,7 @@ class Encoding:
         if may_go and batches:
             for batch in spool.batches(acquisition, self.encoder.release):
                 self.publisher.send([Outgoing(EMBEDDINGS.name, acquisition.key, batch).record()])
-        _log.info("encoded", cells=len(spool.chips), seen=len(spool.encoded), batches=batches, superseded=not may_go)
+        _log.info("encoded", cells=len(spool.chips), seen=len(spool.points), batches=batches, superseded=not may_go)
 
 
 def ahead(blocks: Generator[ChipBlock], depth: int) -> Generator[ChipBlock]:
@@ -211,7 +237,3 @@ def _embeddings(acquisition: Acquisition, cells: list[Cell], chips: list[Chip], 
         )
         for cell, chip, (lon, lat) in zip(cells, chips, centres_lon_lat(cells), strict=True)
     ]
-
-
-def _none() -> Vectors:
-    return np.empty((0, DIMENSION), np.float32)

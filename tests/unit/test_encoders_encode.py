@@ -57,11 +57,13 @@ class FakeArchive:
 
     points: dict[object, tuple[Embedding, np.ndarray]] = field(default_factory=dict)
     fails: int = 0
+    calls: list[int] = field(default_factory=list)
 
     def record(self, embeddings: list[Embedding], vectors: np.ndarray) -> Baselines:
         if self.fails:
             self.fails -= 1
             raise StoreUnavailable("archive is away")
+        self.calls.append(len(embeddings))
         counts = []
         for embedding, vector in zip(embeddings, vectors, strict=True):
             counts.append(sum(old.cell == embedding.cell for old, _ in self.points.values()))
@@ -194,6 +196,17 @@ def test_baselines_travel_with_their_cells(service: Service, wide: Acquisition) 
     for batch in service.publisher.batches:
         assert set(batch.baseline_counts) == {1}
         np.testing.assert_array_equal(batch.baselines, 1)
+
+
+def test_cells_are_recorded_many_at_a_time_in_order(
+    service: Service, wide: Acquisition, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("encoders.encode.RECORD_CELLS", 60)  # blocks of 24: three make a call
+    service.encoding.handle(service.announce(wide))
+    assert service.archive.calls == [72, 72]
+    assert [cell for b in service.publisher.batches for cell in b.cells] == [
+        embedding.cell for embedding, _ in service.archive.points.values()
+    ]
 
 
 def test_same_message_again_changes_nothing_but_is_published_again(service: Service, wide: Acquisition) -> None:

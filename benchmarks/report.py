@@ -23,6 +23,7 @@ def emit(
     peer: str | None = None,
     ratio: float | None = None,
     floor: float | None = None,
+    ceiling: float | None = None,
     as_json: bool | None = None,
 ) -> None:
     """Print one figure.
@@ -34,10 +35,11 @@ def emit(
         peer: what it is compared with, measured in the same run.
         ratio: value divided by the peer's.
         floor: the least value that counts as reached.
+        ceiling: the largest value that does.
         as_json: one JSON object a line; by default where ``--json`` is among the command's arguments.
     """
     row: dict[str, str | float] = {"name": name, "value": value, "unit": unit}
-    optional = {"peer": peer, "ratio": ratio, "floor": floor}
+    optional = {"peer": peer, "ratio": ratio, "floor": floor, "ceiling": ceiling}
     row |= {key: each for key, each in optional.items() if each is not None}
     row["machine"] = machine()
     if "--json" in sys.argv if as_json is None else as_json:

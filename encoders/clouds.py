@@ -42,7 +42,8 @@ def classified(scl: Pixels) -> tuple[Mask, Mask]:
     Returns:
         cloud, no data: bool, (n, h, w); outside the file neither is known, so neither is said.
     """
-    return np.isin(scl, SCL_CLOUD), np.isin(scl, SCL_NO_DATA)
+    cloud, no_data = (np.any([scl == each for each in classes], axis=0) for classes in (SCL_CLOUD, SCL_NO_DATA))
+    return cloud, no_data
 
 
 def spectral(pixels: Pixels, present_bands: tuple[str, ...]) -> Mask:

@@ -9,6 +9,7 @@ not stop at 0.1 in several bands at once. Where they do not tell (bright scenes)
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -66,22 +67,29 @@ class Calibration:
     positive: bool = False
 
     def values(self, raw: Raw) -> NDArray[np.float32]:
-        """Reflectance 0-1 or linear power, float32, the shape of `raw`; NaN is no data."""
-        values = raw.astype(np.float32)
-        gaps = np.isnan(values) if raw.dtype.kind == "f" else np.zeros(raw.shape, bool)
+        """Reflectance 0-1 or linear power, float32, the shape of `raw`; NaN is no data.
+
+        Of torch tensors as well, on the device that they are on: both libraries have all that is called here.
+        """
+        xp = sys.modules[type(raw).__module__]
+        values: NDArray[np.float32] = xp.asarray(raw, dtype=xp.float32, copy=True)
+        gaps = xp.isnan(values)
         if self.nodata is not None:
-            gaps |= raw == self.nodata
-        if raw.dtype == np.uint16 and not self.positive:
-            gaps |= raw == SATURATED_DN
-        if self.scale != 1.0 or self.offset != 0.0:
-            values = values * np.float32(self.scale) + np.float32(self.offset)
+            gaps |= values == self.nodata
+        if raw.dtype == xp.uint16 and not self.positive:
+            gaps |= values == SATURATED_DN
+        if self.scale != 1.0:
+            values *= self.scale
+        if self.offset != 0.0:
+            values += self.offset
         if self.decibel:
-            values = np.power(np.float32(10.0), values / np.float32(10.0), where=~gaps, out=np.zeros_like(values))
+            values[gaps] = 0.0
+            values = 10.0 ** (values / 10.0)
         if self.positive:
-            gaps |= ~((values > 0) & np.isfinite(values))
+            gaps |= ~((values > 0) & xp.isfinite(values))
         else:
-            np.maximum(values, 0, out=values)
-        values[gaps] = np.nan
+            values = xp.clip(values, 0, None, out=values)
+        values[gaps] = xp.nan
         return values
 
 

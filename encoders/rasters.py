@@ -1,6 +1,6 @@
 """One band's file, opened, checked, and read in whole rows of blocks.
 
-In: a local file. Out: its place on Earth, a sample of it, and any part of it as float32 with NaN for no data.
+In: a local file. Out: its place on Earth, a sample of it, and any part of it, native or warped.
 Stops before cells: which parts are wanted is decided in `reading`.
 """
 
@@ -72,15 +72,22 @@ class Patch:
     """Part of a band on a north-up grid.
 
     Attributes:
-        values: float32, (h, w), NaN is no data.
+        numbers: (h, w), as its file has them, or float32 where it was warped.
+        calibration: What they mean.
         west_m, north_m: Outer corner of its first pixel, in the CRS of the cells that it is for.
         gsd_m: Edge of its pixels, a multiple of 10.
     """
 
-    values: Values
+    numbers: NDArray[Any]
+    calibration: Calibration
     west_m: float
     north_m: float
     gsd_m: int
+
+    @property
+    def values(self) -> Values:
+        """Physical values, float32, (h, w), NaN is no data."""
+        return self.calibration.values(self.numbers)
 
 
 @dataclass
@@ -95,7 +102,7 @@ class Raster:
     _rows: tuple[int, NDArray[Any]] | None = None
     """First row and rows of the last whole blocks read."""
 
-    @property
+    @cached_property
     def transform(self) -> Affine:
         """Pixel (column, row) to x, y of the CRS."""
         return Affine(*self.dataset.transform[:6])
@@ -112,7 +119,7 @@ class Raster:
         size = float(np.hypot(self.transform.b, self.transform.e))
         return size * (_M_PER_DEGREE if self.crs.is_geographic else 1.0)
 
-    @property
+    @cached_property
     def aligned_gsd_m(self) -> int | None:
         """Edge of a pixel, metres, where its pixels are made of whole 10 m pixels of its UTM zone's grid; else none."""
         t = self.transform
@@ -169,7 +176,7 @@ class Raster:
         c0, c1 = _clip((west_m - left) // gsd, -((left - east_m) // gsd), width)
         r0, r1 = _clip((top - north_m) // gsd, -((south_m - top) // gsd), height)
         raw = self._whole_rows(r0, r1)[:, c0:c1] if r1 > r0 and c1 > c0 else np.empty((0, 0), self.dataset.dtypes[0])
-        return Patch(self.calibration.values(raw), left + c0 * gsd, top - r0 * gsd, gsd)
+        return Patch(raw, self.calibration, left + c0 * gsd, top - r0 * gsd, gsd)
 
     def warp(self, epsg: int, west_m: float, south_m: float, east_m: float, north_m: float) -> Patch:
         """The part under a box of any UTM zone, resampled onto that zone's 10 m grid."""
@@ -191,7 +198,7 @@ class Raster:
                     dst_nodata=np.nan,
                     resampling=self.resampling,
                 )
-        return Patch(out, west_m, north_m, int(GSD_M))
+        return Patch(out, Calibration(), west_m, north_m, int(GSD_M))
 
     def _window_under(self, epsg: int, grid: Affine, shape: tuple[int, int]) -> Window | None:
         rows, cols = (np.linspace(0, edge, 22) for edge in shape)

@@ -21,11 +21,12 @@ from rasterio.enums import Resampling
 from encoders import clouds, offsets
 from encoders.assets import Fetcher
 from encoders.bands import BANDS
-from encoders.chips import ChipBlock, gather, judge
+from encoders.chips import ChipBlock, judge
 from encoders.interface import Pixels
 from encoders.offsets import Calibration
 from encoders.rasters import Patch, Raster, opened
 from encoders.settings import EncoderSettings
+from encoders.unfold import unfold
 from schemas.cells import CHIP_PX, NORTH_LIMIT_DEG, SOUTH_LIMIT_DEG, Cell, cells_in
 from schemas.errors import AssetUnavailable, InvalidArea, UnreadableAsset, UnsupportedPlace
 from schemas.messages import Acquisition
@@ -164,8 +165,8 @@ def _block(
     pool: ThreadPoolExecutor,
 ) -> ChipBlock:
     sensor = acquisition.sensor
-    windows = np.array([cell.window for cell in cells])
-    box = (*windows[:, :2].min(axis=0), *windows[:, 2:].max(axis=0))
+    windows = [cell.window for cell in cells]
+    box = (*np.min(windows, axis=0)[:2], *np.max(windows, axis=0)[2:])
     epsg = cells[0].epsg
     names = BANDS[sensor]
     pixels = np.empty((len(cells), len(names), CHIP_PX, CHIP_PX), np.float32)
@@ -173,7 +174,7 @@ def _block(
 
     def cut(band: str) -> None:
         plane = pixels[:, names.index(band)] if scl is None or band != SCL else scl
-        gather(_patch(rasters[band], sensor, epsg, box), cells, plane)
+        unfold(_patch(rasters[band], sensor, epsg, box), windows, plane)
 
     for _ in pool.map(cut, rasters):  # raises what a thread raised
         pass
@@ -181,10 +182,17 @@ def _block(
     for index in (names.index(band) for band in names if band not in present):
         pixels[:, index] = np.nan
     cloud = _cloud(pixels, scl, sensor, present)
-    valid = np.zeros(cloud.shape, bool)
+    return ChipBlock(tuple(cells), pixels, judge(cells, _valid(pixels, present, names), cloud, settings), present)
+
+
+def _valid(pixels: Pixels, present: tuple[str, ...], names: tuple[str, ...]) -> clouds.Mask:
+    """Pixels with data in at least one band, bool, (n, 120, 120)."""
+    valid = np.zeros((len(pixels), CHIP_PX, CHIP_PX), bool)
     for band in present:
         valid |= ~np.isnan(pixels[:, names.index(band)])
-    return ChipBlock(tuple(cells), pixels, judge(cells, valid, cloud, settings), present)
+        if valid.all():
+            break
+    return valid
 
 
 def _patch(raster: Raster, sensor: str, epsg: int, box: tuple[float, float, float, float]) -> Patch:
@@ -199,5 +207,6 @@ def _cloud(pixels: Pixels, scl: Pixels | None, sensor: str, present: tuple[str, 
     if scl is None:
         return clouds.spectral(pixels, present)
     cloud, no_data = clouds.classified(scl)
-    np.moveaxis(pixels, 1, -1)[no_data] = np.nan
+    if no_data.any():
+        np.moveaxis(pixels, 1, -1)[no_data] = np.nan
     return cloud

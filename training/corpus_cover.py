@@ -21,10 +21,10 @@ from rasterio.enums import Resampling
 from shapely.geometry.base import BaseGeometry
 
 from encoders.assets import Fetched, Fetcher, Version
-from encoders.chips import gather
 from encoders.offsets import Calibration
 from encoders.rasters import Raster, opened
 from encoders.settings import EncoderSettings
+from encoders.unfold import unfold
 from ingest.catalogue import open_catalogue
 from ingest.item import Item, read_item
 from ingest.pages import Window
@@ -122,7 +122,7 @@ class LandCover:
             raster = self._raster(number)
             if not raster.footprint.intersects(ground):
                 continue
-            gather(raster.warp(cells[0].epsg, west, south, east, north), list(cells), layer)
+            unfold(raster.warp(cells[0].epsg, west, south, east, north), [cell.window for cell in cells], layer)
             strange = [number for number in np.unique(layer[~np.isnan(layer)]) if number not in self.classes]
             if strange:
                 raise UnreadableAsset(

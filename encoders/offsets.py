@@ -72,10 +72,11 @@ class Calibration:
         Of torch tensors as well, on the device that they are on: both libraries have all that is called here.
         """
         xp = sys.modules[type(raw).__module__]
-        values: NDArray[np.float32] = xp.asarray(raw, dtype=xp.float32, copy=True)
-        gaps = xp.isnan(values)
-        if self.nodata is not None:
-            gaps |= values == self.nodata
+        with np.errstate(over="ignore"):  # the lowest float64, a usual no data, is minus infinity then, on both sides
+            values: NDArray[np.float32] = xp.asarray(raw, dtype=xp.float32, copy=True)
+            gaps = xp.isnan(values)
+            if self.nodata is not None:
+                gaps |= values == self.nodata
         if raw.dtype == xp.uint16 and not self.positive:
             gaps |= values == SATURATED_DN
         if self.scale != 1.0:

@@ -61,9 +61,10 @@ def read_scene(
         bands = _wanted(acquisition)
         kinds = {band: SCL if band == SCL else acquisition.sensor for band in bands}
         files = stack.enter_context(fetcher.scene(acquisition, bands))
-        pool = stack.enter_context(ThreadPoolExecutor(settings.threads, thread_name_prefix="decode"))
         try:
             rasters = {band: stack.enter_context(opened(file, kinds[band])) for band, file in files.items()}
+            # entered last: when one band fails, the others' threads end before their files are closed under them
+            pool = stack.enter_context(ThreadPoolExecutor(settings.threads, thread_name_prefix="decode"))
             _calibrate(rasters, acquisition)
             yield from _blocks(rasters, acquisition, settings, pool)
         except UnreadableAsset as error:

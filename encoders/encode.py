@@ -75,11 +75,13 @@ class Spool:
         self.points += points
         self.vectors.append(vectors)
         if len(self.points) - self.recorded >= RECORD_CELLS:
-            self.settle()
             self.flush()
 
     def flush(self) -> None:
-        """Begin to record what has not been."""
+        """Begin to record what has not been; a call that has failed by now is the end."""
+        for job in self.baselines:
+            if job.done():
+                job.result()
         if self.recorded < len(self.points):
             self.vectors = [np.concatenate(self.vectors)]
             self.baselines.append(self.record(self.points[self.recorded :], self.vectors[0][self.recorded :]))
@@ -150,12 +152,10 @@ class Encoding:
                 return
             with ThreadPoolExecutor(1, thread_name_prefix="record") as recorder:
                 spool = Spool(lambda points, vectors: recorder.submit(self.archive.record, points, vectors))
-                scene = read_scene(acquisition, self.settings, self.fetcher)
-                with closing(ahead(scene, self.settings.read_ahead)) as blocks:
-                    for block in blocks:
-                        self._encode(acquisition, block, spool)
-                spool.flush()
-                spool.settle()
+                try:
+                    self._encode_all(acquisition, spool)
+                finally:  # after a failure what waits need not be recorded
+                    recorder.shutdown(cancel_futures=True)
             self._finish(acquisition, spool)
 
     def on_dead_letter(self, acquisition: Acquisition | None, reason: str) -> None:
@@ -168,6 +168,14 @@ class Encoding:
             _log.warning("footprint too large for coverage", item_id=acquisition.item_id, reason=str(error))
             cells = []
         ledger.record_failed(self.engine, acquisition, cells, reason)
+
+    def _encode_all(self, acquisition: Acquisition, spool: Spool) -> None:
+        """The whole scene, encoded and recorded."""
+        with closing(ahead(read_scene(acquisition, self.settings, self.fetcher))) as blocks:
+            for block in blocks:
+                self._encode(acquisition, block, spool)
+        spool.flush()
+        spool.settle()
 
     def _encode(self, acquisition: Acquisition, block: ChipBlock, spool: Spool) -> None:
         """Vectors of a block's seen cells into the spool."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import active_count, current_thread
+from threading import enumerate as enumerate_threads
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -291,6 +292,17 @@ def test_archive_that_is_away_leaves_the_acquisition_unfinished(service: Service
     assert not list(service.scratch.iterdir())
     service.encoding.handle(wide)
     assert service.row(wide).state == "encoded"
+
+
+def test_archive_that_goes_away_early_ends_the_work_early(
+    service: Service, wide: Acquisition, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("encoders.encode.RECORD_CELLS", 1)
+    service.archive.fails = 1
+    with pytest.raises(StoreUnavailable):
+        service.encoding.handle(service.announce(wide))
+    assert len(service.archive.points) < 144
+    assert not [thread for thread in enumerate_threads() if thread.name.startswith(("record", "read", "decode"))]
 
 
 def test_vectors_that_are_not_finite_are_failed_cells(service: Service, scenes: SceneMaker) -> None:

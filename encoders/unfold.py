@@ -2,7 +2,7 @@
 
 In: a part of a band as its file has it. Out: float32 pixels of 120 x 120 windows. Stops before judging them.
 
-Numbers of all bands of a tile are a seventh of the bytes of its chips, which overlap, are float32, and repeat coarse
+Numbers of all bands of a tile are a sixth of the bytes of its chips, which overlap, are float32, and repeat coarse
 pixels: whoever encodes on a GPU moves the numbers there and unfolds there. What is called here numpy arrays and torch
 tensors have in common, so it is this same function.
 """

@@ -97,6 +97,22 @@ def test_small_blocks_of_cells_and_rows_give_the_same_chips(scenes: SceneMaker) 
         np.testing.assert_array_equal(plane(pixels, "B02"), plane(pixels, "B04"))
 
 
+def test_jpeg_2000_gives_the_same_chips(scenes: SceneMaker) -> None:
+    """In several tiles, and large enough to be sampled from one of its resolutions."""
+    from rasterio.shutil import copy
+
+    asset = scenes.band("b.tif", ramp(400, 1100))
+    jp2 = scenes.files.folder / "b.jp2"
+    lossless = {"QUALITY": 100, "REVERSIBLE": "YES", "BLOCKXSIZE": 256, "BLOCKYSIZE": 256}
+    copy(scenes.files.folder / "b.tif", jp2, driver="JP2OpenJPEG", **lossless)
+    plain = read(scenes.acquisition({"B02": asset}))
+    packed = read(scenes.acquisition({"B02": asset.model_copy(update={"href": scenes.files.url("b.jp2")})}))
+    assert plain.keys() == packed.keys()
+    for cell_id, (_, pixels, chip) in plain.items():
+        np.testing.assert_array_equal(packed[cell_id][1], pixels)
+        assert packed[cell_id][2] == chip
+
+
 def smooth_in_lon_lat(epsg: int, west: float, north: float, gsd: float, shape: tuple[int, int]) -> np.ndarray:
     """Power that depends on the place on Earth only, so that any grid must show the same there."""
     rows, cols = np.mgrid[: shape[0], : shape[1]]

@@ -34,6 +34,7 @@ from importlib.util import find_spec
 from itertools import cycle, islice
 from pathlib import Path
 
+from benchmarks.machine import elapsed
 from benchmarks.memory import family, set_size_mib
 from benchmarks.report import emit
 from benchmarks.serving import served
@@ -46,6 +47,8 @@ SLOWER_STAGE_CEILING = 1.15
 MEMORY_CEILING_GIB = 2.5
 KEPT_BLOCKS = 8
 """Blocks of chips that are encoded over and over to time the encoder alone: 240 MB, more than any cache."""
+TILE_CELLS = 12_100
+"""Cells of the tile: 110 x 110."""
 LOOK_S = 0.1
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -57,7 +60,7 @@ class Part:
     Attributes:
         seconds: On the wall, models loaded before.
         cells: That it handled.
-        cpu_s: Processor seconds, of all its processes and all their life.
+        cpu_s: Processor seconds, and those of the archive's process.
         peak_gib: Most memory at any time, sum of proportional set sizes.
     """
 
@@ -122,17 +125,19 @@ def report(measured: Callable[[str, int], Part], cores: int) -> None:
 def run(part: str, cores: int, tile: Path, address: str) -> Part:
     """One part in a process of its own, on the first cores that this one may use."""
     command = [sys.executable, "-m", "benchmarks.pipeline", "--part", part, "--tile", str(tile), "--address", address]
-    peak, cpu_s = 0.0, dict[int, float]()
+    peak, others_cpu_s = 0.0, dict[int, float]()
     with first_cores(cores), subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         while process.poll() is None:
             pids = family([process.pid])
             peak = max(peak, sum(set_size_mib(pid) for pid in pids) / 1024)
-            cpu_s |= {pid: used for pid in pids if (used := _cpu_s(pid))}
+            others_cpu_s |= {pid: used for pid in pids[1:] if (used := _cpu_s(pid))}
             time.sleep(LOOK_S)
         answer = process.stdout.read() if process.stdout else ""
     if process.returncode:
         raise SystemExit(f"the part {part!r} failed")
-    return Part(**json.loads(answer.splitlines()[-1]), cpu_s=sum(cpu_s.values()), peak_gib=peak)
+    own = json.loads(answer.splitlines()[-1])
+    cpu_s = own.pop("cpu_s") + sum(others_cpu_s.values())
+    return Part(**own, cpu_s=cpu_s, peak_gib=peak)
 
 
 @contextmanager
@@ -236,14 +241,9 @@ def peer(acquisition: Acquisition) -> None:
 
 
 def _timed(work: Callable[[], object], cells: Callable[[], int]) -> None:
-    started = time.perf_counter()
-    work()
-    seconds = time.perf_counter() - started
-    print(json.dumps({"seconds": seconds, "cells": cells()}))
+    took = elapsed(work)
+    print(json.dumps({"seconds": took.wall_s, "cpu_s": took.cpu_s, "cells": cells()}))
 
-
-TILE_CELLS = 12_100
-"""Cells of the tile: 110 x 110."""
 
 PARTS: dict[str, Callable[[Acquisition], None]] = {"path": path, "decode": decode, "encode": encode, "peer": peer}
 

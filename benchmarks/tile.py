@@ -31,7 +31,6 @@ ROUGHNESS = 1.4
 """Exponent of the amplitude spectrum's fall: between fields and mountains."""
 CONTRAST_DN, NOISE_DN = 150, 8
 """Standard deviations of the ground and of the sensor, counts of 1/10000."""
-SCL_GSD_M = 20
 LAND = (4, 5, 6)
 """Classes of the scene classification: vegetation, bare ground, water."""
 COG = {"driver": "COG", "compress": "deflate", "blocksize": 512, "num_threads": "all_cpus"}
@@ -43,15 +42,14 @@ BAND_LEVELS = {band.name: 400 + 150 * number for number, band in enumerate(SENTI
 def make_tile(folder: Path) -> dict[str, Path]:
     """Files of the tile by asset name; the missing ones are made, half a minute for all of them."""
     folder.mkdir(parents=True, exist_ok=True)
-    random = np.random.default_rng(0)
-    ground = _ground(random)
-    files = {band.name: folder / f"{band.name}.tif" for band in SENTINEL_2}
-    for band in SENTINEL_2:
-        if not files[band.name].exists():
-            _write(files[band.name], _band(ground, BAND_LEVELS[band.name], random), int(band.gsd_m), predictor=2)
-    files["SCL"] = folder / "SCL.tif"
-    if not files["SCL"].exists():
-        _write(files["SCL"], np.choose(np.digitize(ground, (-0.5, 1.5)), LAND).astype(np.uint8), SCL_GSD_M)
+    files = {name: folder / f"{name}.tif" for name in (*BAND_LEVELS, "SCL")}
+    missing = [name for name, path in files.items() if not path.exists()]
+    if missing:
+        random = np.random.default_rng(0)
+        ground = _ground(random)
+        for name in missing:
+            patch = _classes(ground) if name == "SCL" else _band(ground, BAND_LEVELS[name], random)
+            _write(files[name], patch, _GSD_M[name], predictor=1 if name == "SCL" else 2)
     return files
 
 
@@ -93,6 +91,13 @@ def _ground(random: np.random.Generator) -> NDArray[np.float32]:
 def _band(ground: NDArray[np.float32], level: int, random: np.random.Generator) -> NDArray[np.uint16]:
     noise = random.standard_normal(ground.shape, dtype=np.float32)
     return np.asarray(np.maximum(level + CONTRAST_DN * ground + NOISE_DN * noise, 1), np.uint16)
+
+
+def _classes(ground: NDArray[np.float32]) -> NDArray[np.uint8]:
+    return np.asarray(np.choose(np.digitize(ground, (-0.5, 1.5)), LAND), np.uint8)
+
+
+_GSD_M = {band.name: int(band.gsd_m) for band in SENTINEL_2} | {"SCL": 20}
 
 
 def _write(path: Path, patch: NDArray[np.uint8] | NDArray[np.uint16], gsd_m: int, **options: object) -> None:

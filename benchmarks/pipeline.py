@@ -202,7 +202,8 @@ def decode(acquisition: Acquisition) -> None:
 
     def read() -> None:
         nonlocal cells
-        for block in ahead(read_scene(acquisition, EncoderSettings())):
+        settings = EncoderSettings()
+        for block in ahead(read_scene(acquisition, settings), settings.read_ahead):
             cells += len(block.cells)
 
     _timed(read, lambda: cells)

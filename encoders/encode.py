@@ -171,7 +171,8 @@ class Encoding:
 
     def _encode_all(self, acquisition: Acquisition, spool: Spool) -> None:
         """The whole scene, encoded and recorded."""
-        with closing(ahead(read_scene(acquisition, self.settings, self.fetcher))) as blocks:
+        scene = read_scene(acquisition, self.settings, self.fetcher)
+        with closing(ahead(scene, self.settings.read_ahead)) as blocks:
             for block in blocks:
                 self._encode(acquisition, block, spool)
         spool.flush()

@@ -88,10 +88,10 @@ class Nano:
         An odd last row or column is not read. A chip of zeros is a valid, black chip.
         """
         present = check_pixels(pixels, sensor, present_bands)
-        size = self.chips_per_run
-        parts = [pixels[start : start + size] for start in range(0, len(pixels), size)]
-        if not parts:
+        if len(pixels) == 0:
             return np.empty((0, DIMENSION), np.float32)
+        rounds = math.ceil(len(pixels) / (self.chips_per_run * self._threads))
+        parts = np.array_split(pixels, min(rounds * self._threads, len(pixels)))  # so that no thread waits for another
         if self._threads == 1 or len(parts) == 1:
             return np.concatenate([self._run(part, sensor, present) for part in parts])
         with ThreadPoolExecutor(min(self._threads, len(parts))) as workers:

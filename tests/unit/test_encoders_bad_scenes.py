@@ -181,7 +181,7 @@ def test_giving_up_half_way_leaves_nothing(
 ) -> None:
     """Whether or not a thread reads ahead."""
     acquisition = several(scenes)
-    for read in (read_scene, lambda *given: ahead(read_scene(*given))):
+    for read in (read_scene, lambda *given: ahead(read_scene(*given), 2)):
         with (
             nothing_left(scratch),
             closing(Fetcher(settings)) as fetcher,

@@ -29,6 +29,14 @@ def field(count: int = 2, side: int = 120, bands: int = 13) -> np.ndarray:
     return np.random.default_rng(3).uniform(0.02, 0.4, (count, bands, side, side)).astype(np.float32)
 
 
+@pytest.mark.parametrize(("count", "expected"), [(37, [7, 6, 6, 6, 6, 6]), (16, [8, 8]), (3, [2, 1]), (1, [1])])
+def test_threads_share_chips_evenly(monkeypatch: pytest.MonkeyPatch, count: int, expected: list[int]) -> None:
+    nano, runs = Nano(threads=2), []
+    monkeypatch.setattr(nano, "_run", lambda part, *_: (runs.append(len(part)), np.zeros((len(part), 384)))[1])
+    assert nano.images(np.full((count, 2, 32, 32), 0.1, np.float32), "s1").shape == (count, 384)
+    assert sorted(runs, reverse=True) == expected
+
+
 def test_fulfils_the_port_and_names_its_content(nano: Nano) -> None:
     assert isinstance(nano, Encoder)
     assert nano.release == json.loads((FOLDER / "release.json").read_text())["release"]

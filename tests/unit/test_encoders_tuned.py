@@ -139,7 +139,7 @@ def test_nano_runs_with_them_and_its_vectors_stay(monkeypatch: pytest.MonkeyPatc
     run = tuned._run
     monkeypatch.setattr(tuned, "_run", lambda part, *rest: (batches.append(len(part)), run(part, *rest))[1])
     np.testing.assert_allclose(tuned.images(pixels, "s1"), before, atol=2e-5)
-    assert batches == [3, 3, 1]
+    assert batches == [3, 2, 2]
 
 
 def test_threads_that_are_asked_for_go_before_tuned_ones() -> None:

@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from benchmarks.report import emit
-from encoders import nvidia
+from encoders.runtimes import nvidia
 from schemas.logs import configure
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def opened(subject: "Subject", stack: ExitStack) -> dict[str, "GpuEngine"]:
     """Engines that run here, the fastest kind first; how long each took to serve, and how exact it is, is printed."""
     from benchmarks import gpu_work as work  # noqa: PLC0415 - as in `measure`
     from encoders.runtime import EngineRefused  # noqa: PLC0415
-    from encoders.tensorrt import TensorRtEngine  # noqa: PLC0415
+    from encoders.runtimes.tensorrt import TensorRtEngine  # noqa: PLC0415
 
     engines: dict[str, GpuEngine] = {}
     for name, maker in work.MAKERS.items():
@@ -93,7 +93,7 @@ def take_turns(turns: Mapping[str, "Turn"], rounds: int) -> dict[str, float]:
 
 def rate(turn: "Turn") -> float:
     """How much of it is done a second, from an idle GPU to an idle GPU."""
-    from encoders import cuda  # noqa: PLC0415 - as in `measure`
+    from encoders.runtimes import cuda  # noqa: PLC0415 - as in `measure`
 
     cuda.synchronize()
     started, repeats = time.perf_counter(), 0

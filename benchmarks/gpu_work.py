@@ -19,20 +19,20 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import recipe
-from encoders import cuda, nvidia
 from encoders.bands import BANDS_S2
 from encoders.checks import check_pixels
 from encoders.closp import layout
 from encoders.closp_build import SAMPLE_PX, ClospBuilder, assemble
 from encoders.closp_pixels import prepare
-from encoders.engine_files import TensorRtBackend
-from encoders.onnx_files import read_onnx, stamp_model
-from encoders.onnx_precision import Floating, safe_half
-from encoders.reference import TorchEngine
 from encoders.runtime import EngineRefused, Inputs, disagreement
-from encoders.tensorrt import TensorRtEngine, invalidity
-from encoders.tensorrt_build import build
-from encoders.torch_cuda import DTYPES, Halved, TorchCudaEngine
+from encoders.runtimes import cuda, nvidia
+from encoders.runtimes.engine_files import TensorRtBackend
+from encoders.runtimes.onnx_files import read_onnx, stamp_model
+from encoders.runtimes.onnx_precision import Floating, safe_half
+from encoders.runtimes.reference import TorchEngine
+from encoders.runtimes.tensorrt import TensorRtEngine, invalidity
+from encoders.runtimes.tensorrt_build import build
+from encoders.runtimes.torch_cuda import DTYPES, Halved, TorchCudaEngine
 
 GpuEngine = TensorRtEngine | TorchCudaEngine
 """Engines that take chips which are on the GPU already."""

@@ -24,9 +24,9 @@ from encoders.closp_release import CALIBRATION_CHIPS, GRAPH, head_of
 from encoders.engines import Request, Runtime, checked_engine
 from encoders.heads import unit
 from encoders.interface import Pixels, Vectors
-from encoders.openvino import unavailable
-from encoders.quantised import neighbours_kept
 from encoders.runtime import Engine, EngineRefused
+from encoders.runtimes.openvino import unavailable
+from encoders.runtimes.quantised import neighbours_kept
 from schemas.backends import Arithmetic
 from simulation.chips import make_chips
 from training.feed import read_feed

@@ -12,10 +12,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
-from encoders import nvidia, openvino
 from encoders.engines import Builder, Request, Runtime, checked_engine, compare
-from encoders.quantised import quantise
 from encoders.runtime import Engine, EngineRefused
+from encoders.runtimes import nvidia, openvino
+from encoders.runtimes.quantised import quantise
 from schemas.backends import Arithmetic, Backend, BackendName, Precision
 from schemas.errors import SettingsError
 
@@ -33,10 +33,10 @@ class TensorRt:
 
     def build(self, builder: Builder, request: Request, path: Path) -> None:
         """See `encoders.engines.Runtime`. fp16 is refused where activations come near its largest number."""
-        from encoders.engine_files import write_engine  # noqa: PLC0415 - onnx and torch, where a GPU is
-        from encoders.onnx_files import read_onnx, stamp_model  # noqa: PLC0415
-        from encoders.onnx_precision import floating, safe_half  # noqa: PLC0415
-        from encoders.tensorrt_build import build  # noqa: PLC0415
+        from encoders.runtimes.engine_files import write_engine  # noqa: PLC0415 - onnx and torch, where a GPU is
+        from encoders.runtimes.onnx_files import read_onnx, stamp_model  # noqa: PLC0415
+        from encoders.runtimes.onnx_precision import floating, safe_half  # noqa: PLC0415
+        from encoders.runtimes.tensorrt_build import build  # noqa: PLC0415
 
         samples = builder.samples(request.tower)
         with TemporaryDirectory(prefix="tocsin-tensorrt-") as folder:
@@ -56,7 +56,7 @@ class TensorRt:
 
     def open(self, path: Path, request: Request) -> Engine:
         """See `encoders.engines.Runtime`."""
-        from encoders.tensorrt import TensorRtEngine  # noqa: PLC0415 - imports torch
+        from encoders.runtimes.tensorrt import TensorRtEngine  # noqa: PLC0415 - imports torch
 
         return TensorRtEngine(path, request.subject)
 
@@ -94,7 +94,7 @@ class OnnxRuntime:
 
     def open(self, path: Path, request: Request) -> Engine:
         """See `encoders.engines.Runtime`."""
-        from encoders.ort import OnnxEngine  # noqa: PLC0415 - listing backends loads none of them
+        from encoders.runtimes.ort import OnnxEngine  # noqa: PLC0415 - listing backends loads none of them
 
         return OnnxEngine(path, request.threads, request.arithmetic)
 
@@ -113,8 +113,8 @@ def _from_files(runtime: Callable[[], Runtime]) -> "Opener":
 
 def _compiled_for_cuda(request: Request, builder: Callable[[], Builder]) -> Engine:
     """Compiled anew in every process: torch keeps no file that another process could trust."""
-    from encoders.onnx_precision import floating  # noqa: PLC0415 - as in `TensorRt`
-    from encoders.torch_cuda import TorchCudaEngine  # noqa: PLC0415
+    from encoders.runtimes.onnx_precision import floating  # noqa: PLC0415 - as in `TensorRt`
+    from encoders.runtimes.torch_cuda import TorchCudaEngine  # noqa: PLC0415
 
     made, tower = builder(), request.tower
     engine = TorchCudaEngine(made.tower(tower), made.samples(tower)[-1], floating(request.arithmetic))

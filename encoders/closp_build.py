@@ -21,8 +21,8 @@ from encoders.heads import Head, unit
 from encoders.interface import Pixels, Vectors
 from encoders.lowering import lower
 from encoders.minilm import VOCABULARY
-from encoders.reference import TorchEngine
 from encoders.runtime import Engine, EngineRefused, Inputs
+from encoders.runtimes.reference import TorchEngine
 from encoders.weights import Tensors, read_tensors
 from encoders.words import LONGEST
 from schemas.errors import SettingsError

@@ -15,8 +15,8 @@ import structlog
 
 from encoders.digests import sha256
 from encoders.interface import Vectors
-from encoders.quantised import check_ranking
 from encoders.runtime import Engine, EngineRefused, Inputs, check_agreement
+from encoders.runtimes.quantised import check_ranking
 from schemas.backends import Arithmetic
 
 if TYPE_CHECKING:

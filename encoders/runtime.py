@@ -1,8 +1,7 @@
 """In: named arrays. Out: one float32 array, from whichever engine runs the tower.
 
-Stops at the port and the yardstick: a file per backend holds its engine (`encoders.ort`, `encoders.openvino`,
-`encoders.tensorrt`, `encoders.torch_cuda`, `encoders.reference`), `encoders.backends` knows which of them runs here,
-`encoders.engines` keeps and checks what they build.
+Stops at the port and the yardstick: a file per backend in `encoders.runtimes` holds its engine, `encoders.backends`
+knows which of them runs here, `encoders.engines` keeps and checks what they build.
 """
 
 import os
@@ -20,7 +19,7 @@ Inputs = Mapping[str, NDArray[np.float32] | NDArray[np.int64]]
 
 TOLERANCE: Mapping[Arithmetic, float] = {"fp32": 1e-5, "fp16": 5e-3, "bf16": 3e-2}
 """Largest max|difference| / max|reference| of an engine. Orders of summation cost 1e-6 in fp32; a mantissa of 8 bits
-costs 1e-2. Int8 has a gate of its own, `encoders.quantised`."""
+costs 1e-2. Int8 has a gate of its own, `encoders.runtimes.quantised`."""
 
 
 class EngineRefused(ReleaseMismatch):

@@ -6,7 +6,7 @@ import pytest
 @pytest.fixture(scope="session", autouse=True)
 def gpu() -> None:
     """Skip without one."""
-    from encoders import nvidia
+    from encoders.runtimes import nvidia
 
     reason = nvidia.no_gpu()
     if reason is not None:

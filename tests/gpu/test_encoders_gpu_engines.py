@@ -15,14 +15,14 @@ import onnx
 import torch
 
 from benchmarks.gpu_work import GpuEngine, Subject
-from encoders import nvidia
-from encoders.engine_files import TensorRtBackend
-from encoders.ort import OnnxEngine
-from encoders.reference import TorchEngine
 from encoders.runtime import EngineRefused, Inputs, disagreement
-from encoders.tensorrt import TensorRtEngine
-from encoders.tensorrt_build import build
-from encoders.torch_cuda import TorchCudaEngine
+from encoders.runtimes import nvidia
+from encoders.runtimes.engine_files import TensorRtBackend
+from encoders.runtimes.ort import OnnxEngine
+from encoders.runtimes.reference import TorchEngine
+from encoders.runtimes.tensorrt import TensorRtEngine
+from encoders.runtimes.tensorrt_build import build
+from encoders.runtimes.torch_cuda import TorchCudaEngine
 
 pytestmark = pytest.mark.gpu
 

@@ -8,13 +8,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from benchmarks import recipe
-from encoders import openvino, quantised
 from encoders.backends import OnnxRuntime, OpenVino
 from encoders.closp_release import TOWERS, load_closp
 from encoders.engines import Request, Runtime, checked_engine, compare
 from encoders.interface import Encoder
 from encoders.nano import FOLDER
 from encoders.runtime import EngineRefused, disagreement
+from encoders.runtimes import openvino, quantised
 from encoders.words import VOCABULARY
 from schemas.errors import SettingsError
 from simulation.chips import make_chips

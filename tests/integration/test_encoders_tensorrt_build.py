@@ -9,17 +9,17 @@ pytest.importorskip("torch", reason="needs the [torch] extra")
 pytest.importorskip("onnxscript", reason="needs the [torch] extra")
 
 from benchmarks import recipe
-from encoders import nvidia
 from encoders.checks import check_pixels
 from encoders.closp import layout
 from encoders.closp_build import ClospBuilder, assemble
-from encoders.engine_files import read_engine
 from encoders.nano import FOLDER
 from encoders.nano_planes import reduced
-from encoders.onnx_files import stamp_model
 from encoders.runtime import EngineRefused, Inputs
-from encoders.tensorrt import TensorRtEngine, invalidity
-from encoders.tensorrt_build import Built, build
+from encoders.runtimes import nvidia
+from encoders.runtimes.engine_files import read_engine
+from encoders.runtimes.onnx_files import stamp_model
+from encoders.runtimes.tensorrt import TensorRtEngine, invalidity
+from encoders.runtimes.tensorrt_build import Built, build
 
 TARGETS = (80, 86, 89, 120)
 """From Ampere to Blackwell."""

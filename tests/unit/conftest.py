@@ -67,9 +67,9 @@ class Event:
 
 @pytest.fixture
 def cpu_as_gpu(monkeypatch: pytest.MonkeyPatch) -> CpuAsGpu:
-    """Put it in the place of `encoders.cuda`'s primitives."""
+    """Put it in the place of `encoders.runtimes.cuda`'s primitives."""
     torch = pytest.importorskip("torch", reason="needs the [torch] extra")
-    from encoders import cuda, nvidia
+    from encoders.runtimes import cuda, nvidia
 
     gpu, stream = CpuAsGpu(), Stream()
     for name, fake in {

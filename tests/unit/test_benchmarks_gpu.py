@@ -15,8 +15,8 @@ pytest.importorskip("onnx", reason="needs the [torch] extra")
 import torch
 
 from benchmarks import gpu, gpu_work
-from encoders import nvidia
 from encoders.bands import BANDS_S2
+from encoders.runtimes import nvidia
 
 
 def test_says_in_one_line_why_it_measures_nothing() -> None:

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from encoders.batches import BUCKETS, check_rows, fill, rows_of, split
 from encoders.runtime import EngineRefused, Inputs
+from encoders.runtimes.batches import BUCKETS, check_rows, fill, rows_of, split
 
 bucket_sets = st.sets(st.integers(1, 300), min_size=1, max_size=6).map(tuple)
 

@@ -7,8 +7,8 @@ import pytest
 
 pytest.importorskip("onnx", reason="needs the [torch] extra")
 
-from encoders.engine_files import Description, read_engine, write_engine
 from encoders.runtime import EngineRefused
+from encoders.runtimes.engine_files import Description, read_engine, write_engine
 
 TURING = Description(
     backend="tensorrt-rtx",

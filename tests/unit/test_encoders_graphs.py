@@ -11,9 +11,9 @@ pytest.importorskip("torch", reason="needs the [torch] extra")
 
 import torch
 
-from encoders.batches import rows_of
-from encoders.graphs import Graphs
 from encoders.runtime import EngineRefused, Inputs
+from encoders.runtimes.batches import rows_of
+from encoders.runtimes.graphs import Graphs
 
 BUCKETS = (1, 4, 16)
 MATRIX = np.arange(12, dtype=np.float32).reshape(4, 3)

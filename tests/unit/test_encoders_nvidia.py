@@ -9,7 +9,7 @@ pytest.importorskip("torch", reason="needs the [torch] extra")
 
 import torch
 
-from encoders import nvidia
+from encoders.runtimes import nvidia
 
 CAPABILITIES = SimpleNamespace(__members__=dict.fromkeys(("NONE", "CURRENT", "SM120", "SM75", "SM86")))
 

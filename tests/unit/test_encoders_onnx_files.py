@@ -12,9 +12,9 @@ pytest.importorskip("onnx", reason="needs the [torch] extra")
 import onnx
 from onnx.reference import ReferenceEvaluator
 
-from encoders.onnx_files import model_of, read_model, read_onnx, stamp_model
-from encoders.onnx_precision import in_precision, largest_activation, safe_half
 from encoders.runtime import EngineRefused, disagreement
+from encoders.runtimes.onnx_files import model_of, read_model, read_onnx, stamp_model
+from encoders.runtimes.onnx_precision import in_precision, largest_activation, safe_half
 
 WIDTH = 8
 

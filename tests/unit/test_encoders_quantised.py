@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from encoders.quantised import check_ranking, neighbours_kept
 from encoders.runtime import EngineRefused
+from encoders.runtimes.quantised import check_ranking, neighbours_kept
 
 
 def _vectors(noise: float) -> np.ndarray:

@@ -11,11 +11,11 @@ import pytest
 from numpy.typing import NDArray
 from structlog.testing import capture_logs
 
-from encoders import openvino
 from encoders.backends import OnnxRuntime, OpenVino
 from encoders.engines import Request, Runtime, checked_engine
-from encoders.ort import OnnxEngine
 from encoders.runtime import Engine, EngineRefused, Inputs, disagreement
+from encoders.runtimes import openvino
+from encoders.runtimes.ort import OnnxEngine
 
 onnx = pytest.importorskip("onnx", reason="needs the [torch] extra")
 

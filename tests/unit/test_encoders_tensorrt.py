@@ -16,12 +16,12 @@ pytest.importorskip("onnx", reason="needs the [torch] extra")
 import onnx
 from structlog.testing import capture_logs
 
-from encoders import nvidia
-from encoders.engine_files import Description, write_engine
-from encoders.onnx_files import stamp_model
 from encoders.runtime import EngineRefused
-from encoders.tensorrt import TensorRtEngine
-from encoders.tensorrt_build import build
+from encoders.runtimes import nvidia
+from encoders.runtimes.engine_files import Description, write_engine
+from encoders.runtimes.onnx_files import stamp_model
+from encoders.runtimes.tensorrt import TensorRtEngine
+from encoders.runtimes.tensorrt_build import build
 
 HERE = "nvidia-pretended-24gb-sm86"
 ROW = 4

@@ -9,10 +9,10 @@ pytest.importorskip("torch", reason="needs the [torch] extra")
 
 import torch
 
-from encoders import nvidia, torch_cuda
-from encoders.reference import TorchEngine
 from encoders.runtime import EngineRefused, Inputs, disagreement
-from encoders.torch_cuda import TorchCudaEngine, forbid_tf32
+from encoders.runtimes import nvidia, torch_cuda
+from encoders.runtimes.reference import TorchEngine
+from encoders.runtimes.torch_cuda import TorchCudaEngine, forbid_tf32
 
 
 class Tower(torch.nn.Module):

@@ -26,7 +26,7 @@ class OnnxEngine:
     Args:
         path: the ONNX file.
         threads: threads for one batch; ``None``: as many as cores that this process may use.
-        arithmetic: ``"fp32"``, or ``"int8"`` for a file of `encoders.quantised`; the file decides, this names it.
+        arithmetic: ``"fp32"``, or ``"int8"`` for a file of `quantised`; the file decides, this names it.
 
     Raises:
         EngineRefused: ONNX Runtime cannot read the file.

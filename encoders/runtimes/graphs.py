@@ -1,7 +1,7 @@
 """In: work recorded for a few batch sizes, and batches of any size. Out: their vectors, with copies hidden behind work.
 
-Stops before the library that computes: `encoders.tensorrt` and `encoders.torch_cuda` bring it. Each bucket has two
-slots of memory. While the GPU computes in one, the processor fills the other and its upload runs.
+Stops before the library that computes: `tensorrt` and `torch_cuda`, beside it, bring it. Each bucket has two slots of
+memory. While the GPU computes in one, the processor fills the other and its upload runs.
 """
 
 from collections import deque
@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from encoders import cuda
-from encoders.batches import Part, Rows, check_rows, fill, split
 from encoders.runtime import EngineRefused, Inputs
+from encoders.runtimes import cuda
+from encoders.runtimes.batches import Part, Rows, check_rows, fill, split
 
 Tensors = Mapping[str, Tensor]
 """Device tensors by input name; the first axis is the batch."""

@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from encoders import cuda, nvidia
-from encoders.batches import BUCKETS, rows_of
-from encoders.graphs import Graphs, Tensors
-from encoders.onnx_precision import Floating
 from encoders.runtime import EngineRefused, Inputs
+from encoders.runtimes import cuda, nvidia
+from encoders.runtimes.batches import BUCKETS, rows_of
+from encoders.runtimes.graphs import Graphs, Tensors
+from encoders.runtimes.onnx_precision import Floating
 
 DTYPES: dict[Floating, torch.dtype] = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 """What torch calls them."""
@@ -69,7 +69,7 @@ class TorchCudaEngine:
         return self._graphs.run(inputs)
 
     def on_device(self, inputs: Tensors) -> Tensor:
-        """See `encoders.graphs.Graphs.on_device`."""
+        """See `encoders.runtimes.graphs.Graphs.on_device`."""
         return self._graphs.on_device(inputs)
 
     def close(self) -> None:

@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from encoders.onnx_precision import Floating
 from encoders.runtime import EngineRefused
+from encoders.runtimes.onnx_precision import Floating
 
 TensorRtBackend = Literal["tensorrt", "tensorrt-rtx"]
 """Libraries that have engine files."""

@@ -1,6 +1,6 @@
 """In: an ONNX file. Out: an engine of TensorRT or TensorRT-RTX for a few batch sizes, serialised.
 
-Stops before loading: `encoders.tensorrt` runs it. The two libraries share their Python API; where they differ, what
+Stops before loading: `tensorrt` runs it. The two libraries share their Python API; where they differ, what
 the API has decides, not a version. TensorRT builds on the GPU that will run the engine; TensorRT-RTX also builds for
 named architectures on a machine without one.
 """
@@ -13,12 +13,12 @@ from typing import Any
 
 import structlog
 
-from encoders import nvidia
-from encoders.batches import BUCKETS
-from encoders.engine_files import SUFFIX, Description, TensorRtBackend, write_engine
-from encoders.onnx_files import read_model
-from encoders.onnx_precision import Floating, in_precision
 from encoders.runtime import EngineRefused, Inputs
+from encoders.runtimes import nvidia
+from encoders.runtimes.batches import BUCKETS
+from encoders.runtimes.engine_files import SUFFIX, Description, TensorRtBackend, write_engine
+from encoders.runtimes.onnx_files import read_model
+from encoders.runtimes.onnx_precision import Floating, in_precision
 
 log = structlog.get_logger()
 

@@ -1,6 +1,6 @@
 """In: an engine file of TensorRT or TensorRT-RTX and named arrays. Out: what the engine computes on the GPU.
 
-Stops at one engine: `encoders.tensorrt_build` makes it; whether it computes the right thing, `encoders.engines`
+Stops at one engine: `tensorrt_build` makes it; whether it computes the right thing, `encoders.engines`
 decides.
 """
 
@@ -16,14 +16,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from encoders import cuda, nvidia
-from encoders.batches import Row, Rows
-from encoders.engine_files import read_engine
-from encoders.graphs import Graphs, Tensors
-from encoders.onnx_files import read_model
-from encoders.onnx_precision import in_precision
 from encoders.runtime import EngineRefused, Inputs
-from encoders.tensorrt_build import Log
+from encoders.runtimes import cuda, nvidia
+from encoders.runtimes.batches import Row, Rows
+from encoders.runtimes.engine_files import read_engine
+from encoders.runtimes.graphs import Graphs, Tensors
+from encoders.runtimes.onnx_files import read_model
+from encoders.runtimes.onnx_precision import in_precision
+from encoders.runtimes.tensorrt_build import Log
 
 log = structlog.get_logger()
 
@@ -67,7 +67,7 @@ class TensorRtEngine:
         return self._graphs.run(inputs)
 
     def on_device(self, inputs: Tensors) -> Tensor:
-        """See `encoders.graphs.Graphs.on_device`."""
+        """See `encoders.runtimes.graphs.Graphs.on_device`."""
         return self._graphs.on_device(inputs)
 
     def refit(self, onnx: Path, model: str) -> None:

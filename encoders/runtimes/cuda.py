@@ -1,6 +1,6 @@
 """In: work on tensors. Out: the same work recorded as a CUDA graph, on streams, with memory that the GPU can fetch.
 
-Stops at the primitives: `encoders.graphs` puts them in order. Torch is the means of memory, streams and graphs for
+Stops at the primitives: `graphs`, beside it, puts them in order. Torch is the means of memory, streams and graphs for
 every NVIDIA backend.
 """
 

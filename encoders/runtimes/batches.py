@@ -1,6 +1,6 @@
 """In: a batch of any size, and the few sizes that an engine was made for. Out: the runs that serve it, padded.
 
-Stops at numbers and arrays: no GPU here, `encoders.graphs` has it.
+Stops at numbers and arrays: no GPU here, `encoders.runtimes.graphs` has it.
 """
 
 from collections.abc import Mapping, Sequence

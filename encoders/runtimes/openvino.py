@@ -28,7 +28,7 @@ class OpenVinoEngine:
 
     Args:
         path: the ONNX file.
-        arithmetic: ``"fp32"``, ``"bf16"``, or ``"int8"`` for a file of `encoders.quantised`.
+        arithmetic: ``"fp32"``, ``"bf16"``, or ``"int8"`` for a file of `encoders.runtimes.quantised`.
         threads: threads for one batch; ``None``: as many as cores that this process may use.
 
     Raises:

@@ -27,21 +27,6 @@ _log = structlog.get_logger("encoders")
 
 _NOTHING = np.zeros(0, np.float32)
 
-FORMATS = (1, 2)
-"""Formats of `text_head.npz` that can be read."""
-
-_NOTHING = np.zeros(0, np.float32)
-
-FORMATS = (1, 2)
-"""Formats of `text_head.npz` that can be read."""
-
-_NOTHING = np.zeros(0, np.float32)
-
-FORMATS = (1, 2)
-"""Formats of `text_head.npz` that can be read."""
-
-_NOTHING = np.zeros(0, np.float32)
-
 
 class TextTower:
     """MiniLM-L6 with four-bit weights on ONNX Runtime.

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from encoders.arrays import is_on, library
 from encoders.bands import BANDS, present_mask
 from encoders.interface import Pixels
 from schemas.errors import Rejected
@@ -22,13 +23,16 @@ STRIDE = 8
 """Every 8th row and column is looked at to recognise wrong units: reading all would cost a tenth of the encoding."""
 
 
-def check_pixels(pixels: Pixels, sensor: str, present_bands: Sequence[str] | None) -> NDArray[np.bool_]:
+def check_pixels(
+    pixels: Pixels, sensor: str, present_bands: Sequence[str] | None, device: str | None = None
+) -> NDArray[np.bool_]:
     """Refuse what no encoder can embed.
 
     Args:
         pixels: see `encoders.interface.Pixels`. Infinite values count as no data.
         sensor: ``"s2"`` or ``"s1"``.
         present_bands: names of the real bands; ``None``: all.
+        device: where they may be besides in numpy's memory.
 
     Returns:
         bool, ``(bands,)``: which planes to read.
@@ -37,7 +41,7 @@ def check_pixels(pixels: Pixels, sensor: str, present_bands: Sequence[str] | Non
         Rejected: unknown sensor or band, wrong dtype, shape or units, or a chip without one valid value.
     """
     mask = _mask(sensor, present_bands)
-    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.float32:
+    if not (isinstance(pixels, np.ndarray) or is_on(pixels, device)) or pixels.dtype != library(pixels).float32:
         kind = getattr(pixels, "dtype", type(pixels).__name__)
         raise Rejected(f"pixels are {kind}: hand over a float32 array")
     planes = len(BANDS[sensor])
@@ -73,13 +77,15 @@ def _mask(sensor: str, present_bands: Sequence[str] | None) -> NDArray[np.bool_]
 
 
 def _check_values(pixels: Pixels, sensor: str, mask: NDArray[np.bool_]) -> None:
+    xp = library(pixels)
     sample = pixels[:, mask, ::STRIDE, ::STRIDE]
-    valid = np.isfinite(sample)
-    for index in np.flatnonzero(~valid.any(axis=(1, 2, 3))):
-        if not np.isfinite(pixels[index][mask]).any():
+    valid = xp.isfinite(sample)
+    for index, seen in enumerate(valid.any(axis=(1, 2, 3)).tolist()):
+        if not seen and not xp.isfinite(pixels[index][mask]).any():
             raise Rejected(f"chip {index} has no valid pixel in its present bands: count it as not seen instead")
     values = sample[valid]
-    if sensor == "s2" and values.size and np.median(values) > LARGEST_REFLECTANCE:
-        raise Rejected(f"median {np.median(values):.0f} is not reflectance: divide digital numbers by 10000")
-    if sensor == "s1" and values.size and np.median(values) < 0.0:
-        raise Rejected(f"median {np.median(values):.1f} is not linear power: these look like decibels")
+    median = float(xp.median(values)) if len(values) else 0.0
+    if sensor == "s2" and median > LARGEST_REFLECTANCE:
+        raise Rejected(f"median {median:.0f} is not reflectance: divide digital numbers by 10000")
+    if sensor == "s1" and median < 0.0:
+        raise Rejected(f"median {median:.1f} is not linear power: these look like decibels")

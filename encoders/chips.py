@@ -26,6 +26,7 @@ class ChipBlock:
     Attributes:
         cells: Where.
         pixels: float32, (n, bands, 120, 120), order `bands.BANDS`; reflectance or linear power; NaN is no data.
+            On the device that was asked for.
         chips: What could be seen there.
         present_bands: Bands that the scene has; the other planes are NaN.
     """
@@ -50,10 +51,9 @@ def judge(cells: Sequence[Cell], valid: Mask, cloud: Mask, settings: EncoderSett
         cloud: bool, (n, 120, 120), pixels under cloud or its shadow.
         settings: The two limits.
     """
-    valid_px = valid.sum(axis=(1, 2))
-    cloud_px = (cloud & valid).sum(axis=(1, 2))
+    valid_px, cloud_px = (mask.sum(axis=(1, 2)).tolist() for mask in (valid, cloud & valid))
     return tuple(
-        _chip(cell, int(v) / CHIP_PX**2, int(c) / max(int(v), 1), settings)
+        _chip(cell, v / CHIP_PX**2, c / max(v, 1), settings)
         for cell, v, c in zip(cells, valid_px, cloud_px, strict=True)
     )
 

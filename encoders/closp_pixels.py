@@ -8,6 +8,7 @@ Source: the authors' data reader (DarthReca/closp, `dataset/crisis_land_mark.py`
 import numpy as np
 from numpy.typing import NDArray
 
+from encoders.arrays import library
 from encoders.bands import BANDS_S1, BANDS_S2
 from encoders.interface import Pixels
 from encoders.words import LONGEST
@@ -57,20 +58,22 @@ def prepare(pixels: Pixels, sensor: str, mask: NDArray[np.bool_]) -> Pixels:
         mask: bool, (bands,), the planes to read.
 
     Returns:
-        float32, same shape, finite; a new array.
+        float32, same shape, finite; a new array, of the library and on the device of `pixels`.
     """
     return _reflectance(pixels, mask) if sensor == "s2" else _decibels(pixels, mask)
 
 
 def _reflectance(pixels: Pixels, mask: NDArray[np.bool_]) -> Pixels:
-    prepared = np.nan_to_num(pixels, nan=0.0, posinf=0.0, neginf=0.0)
+    prepared: Pixels = library(pixels).nan_to_num(pixels, nan=0.0, posinf=0.0, neginf=0.0)
     prepared[:, ~mask] = 0.0
     prepared[:, B10] = 0.0
     return prepared
 
 
 def _decibels(pixels: Pixels, mask: NDArray[np.bool_]) -> Pixels:
-    readable = np.isfinite(pixels) & mask[None, :, None, None]
-    power = np.where(readable, np.maximum(pixels, np.float32(FLOOR_POWER)), np.float32(1.0))
-    decibels = np.float32(10.0) * np.log10(power)
-    return np.where(readable, decibels, FILL_DB)
+    xp = library(pixels)
+    readable = xp.isfinite(pixels)
+    readable[:, ~mask] = False
+    power = xp.where(readable, xp.clip(pixels, FLOOR_POWER, None), 1.0)
+    decibels: Pixels = xp.where(readable, 10.0 * xp.log10(power), float(FILL_DB))
+    return decibels

@@ -10,12 +10,13 @@ from functools import cache
 from hashlib import sha256 as sha256_of
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from encoders.arrays import joined, placed
 from encoders.backends import Candidate, Choice, choose
 from encoders.checks import check_pixels, check_sentences
 from encoders.closp_pixels import prepare, specification
@@ -23,7 +24,7 @@ from encoders.digests import sha256
 from encoders.engines import Request
 from encoders.heads import Head, composed, unit
 from encoders.interface import DIMENSION, Pixels, Vectors
-from encoders.runtime import Engine, EngineRefused, Inputs
+from encoders.runtime import DeviceEngine, Engine, EngineRefused, Inputs
 from encoders.text_cache import TextCache
 from encoders.tuned import Conditions, read_tuned
 from encoders.weights import Layout, digest, read_layout, read_some
@@ -32,6 +33,8 @@ from schemas.backends import Backend, Precision
 from schemas.errors import ReleaseMismatch, SettingsError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from encoders.closp_build import ClospBuilder
 
 log = structlog.get_logger()
@@ -59,11 +62,12 @@ class ClospEncoder:
     Attributes:
         release: variant and content hash.
         engines: by tower.
-        heads: what turns an engine's features into vectors, by sensor.
+        heads: what turns an engine's features into vectors, by sensor, where these are.
         words: its tokenizer.
         backend: what runs it, and why.
         conditions: what tuned values hold for.
         chips_per_run: chips that go through an engine together.
+        device: of both image engines, on which chips are prepared and projected; ``None``: the processor.
     """
 
     release: str
@@ -73,18 +77,19 @@ class ClospEncoder:
     backend: str
     conditions: Conditions
     chips_per_run: int = BATCH_CHIPS
+    device: str | None = None
     sensors: tuple[str, ...] = ("s2", "s1")
     _texts: TextCache = field(default_factory=TextCache)
 
     def images(self, pixels: Pixels, sensor: str, present_bands: Sequence[str] | None = None) -> Vectors:
         """See `Encoder.images`. Chips of any size from 32 px; B10 and absent bands are not read."""
-        mask = check_pixels(pixels, sensor, present_bands)
+        mask = check_pixels(pixels, sensor, present_bands, self.device)
         engine, head = self.engines[sensor], self.heads[sensor]
-        return _in_batches(
-            len(pixels),
-            self.chips_per_run,
-            lambda part: head(engine.run({"pixels": prepare(pixels[part], sensor, mask)})),
-        )
+
+        def projected(part: slice) -> NDArray[np.float32]:
+            return head(_features(engine, prepare(placed(pixels[part], self.device), sensor, mask)))
+
+        return _in_batches(len(pixels), self.chips_per_run, projected)
 
     def texts(self, sentences: list[str]) -> Vectors:
         """See `Encoder.texts`. Each sentence is computed once, beside others of about its length."""
@@ -153,14 +158,16 @@ def load_closp(
     choice = choose(backend, precision)
     opened, reason = _open_engines(opening, choice)
     log.info("encoder loaded", release=release, backend=reason)
+    device = _device(opened)
     return ClospEncoder(
         release=release,
         engines=opened,
-        heads=heads,
+        heads={sensor: head.on(device) for sensor, head in heads.items()},
         words=words,
         backend=reason,
         conditions=conditions,
         chips_per_run=tuned.chips_per_run if tuned else choice.candidates[0].entry.chips_per_run,
+        device=device,
     )
 
 
@@ -284,9 +291,21 @@ def _builder(
     return ClospBuilder(read_model(variant, weights), heads, threads, chips)
 
 
+def _device(engines: Mapping[str, Engine]) -> str | None:
+    """The device of both image engines; none where one of them runs elsewhere, which then decides for both."""
+    image_engines = (engines["s1"], engines["s2"])
+    devices = {engine.device if isinstance(engine, DeviceEngine) else None for engine in image_engines}
+    return devices.pop() if len(devices) == 1 else None
+
+
+def _features(engine: Engine, pixels: "Pixels | Tensor") -> NDArray[np.float32]:
+    """Features of prepared chips, where these are."""
+    if isinstance(pixels, np.ndarray):
+        return engine.run({"pixels": pixels})
+    return cast("NDArray[np.float32]", cast("DeviceEngine", engine).on_device({"pixels": pixels}))
+
+
 def _in_batches(count: int, size: int, run: Callable[[slice], NDArray[np.float32]]) -> Vectors:
-    vectors = np.empty((count, DIMENSION), dtype=np.float32)
-    for start in range(0, count, size):
-        part = slice(start, start + size)
-        vectors[part] = unit(run(part), start)
-    return vectors
+    """Unit vectors of all parts; a device is waited for once, at the end."""
+    parts = [run(slice(start, start + size)) for start in range(0, count, size)]
+    return unit(joined(parts)) if parts else np.empty((0, DIMENSION), np.float32)

@@ -1,14 +1,18 @@
 """Which pixels cloud hides.
 
-In: chips' reflectance, and the scene classification where the product has one. Out: cloud per pixel. Stops before
-deciding what that means for a cell (`chips`).
+In: chips' reflectance, and the scene classification where the product has one. Out: cloud per pixel, where the chips
+are. Stops before deciding what that means for a cell (`chips`).
 """
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
+
 import numpy as np
 from numpy.typing import NDArray
 
+from encoders.arrays import library
 from encoders.bands import BANDS_S2
 from encoders.interface import Pixels
 
@@ -42,7 +46,7 @@ def classified(scl: Pixels) -> tuple[Mask, Mask]:
     Returns:
         cloud, no data: bool, (n, h, w); outside the file neither is known, so neither is said.
     """
-    cloud, no_data = (np.any([scl == each for each in classes], axis=0) for classes in (SCL_CLOUD, SCL_NO_DATA))
+    cloud, no_data = (reduce(or_, (scl == each for each in classes)) for classes in (SCL_CLOUD, SCL_NO_DATA))
     return cloud, no_data
 
 
@@ -60,7 +64,7 @@ def spectral(pixels: Pixels, present_bands: tuple[str, ...]) -> Mask:
         bool, (n, h, w).
     """
     planes = {band: pixels[:, BANDS_S2.index(band)] for band in present_bands}
-    cloud = np.zeros((pixels.shape[0], *pixels.shape[2:]), bool)
+    cloud: Mask = library(pixels).zeros_like(pixels[:, 0], dtype=bool)
     if "B10" in planes:
         cloud |= planes["B10"] > CIRRUS
     if planes.keys() >= {"B02", "B04", "B08"}:

@@ -171,7 +171,7 @@ class Encoding:
 
     def _encode_all(self, acquisition: Acquisition, spool: Spool) -> None:
         """The whole scene, encoded and recorded."""
-        scene = read_scene(acquisition, self.settings, self.fetcher)
+        scene = read_scene(acquisition, self.settings, self.fetcher, self.encoder.device)
         with closing(ahead(scene, self.settings.read_ahead)) as blocks:
             for block in blocks:
                 self._encode(acquisition, block, spool)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from encoders.arrays import placed
 from encoders.interface import Vectors
 from schemas.errors import Rejected
 
@@ -35,6 +36,10 @@ class Head:
             projected: NDArray[np.float32] = features @ self.matrix + self.bias
         return projected
 
+    def on(self, device: str | None) -> "Head":
+        """The same for features that are on a device; ``None``: for those of numpy."""
+        return Head(placed(self.matrix, device), placed(self.bias, device))
+
 
 def composed(layers: Sequence[Layer]) -> Head:
     """Linear layers in the order in which they apply, as one; multiplied in float64."""
@@ -44,12 +49,11 @@ def composed(layers: Sequence[Layer]) -> Head:
     return Head(np.ascontiguousarray(matrix.T, dtype=np.float32), bias.astype(np.float32))
 
 
-def unit(raw: NDArray[np.float32], first: int = 0) -> Vectors:
+def unit(raw: NDArray[np.float32]) -> Vectors:
     """Rows of length one.
 
     Args:
         raw: float32, (n, 384).
-        first: number of the first row, for the message.
 
     Raises:
         Rejected: a row has no direction.
@@ -57,6 +61,6 @@ def unit(raw: NDArray[np.float32], first: int = 0) -> Vectors:
     lengths = np.linalg.norm(raw.astype(np.float64), axis=1, keepdims=True)
     lost = np.flatnonzero(~np.isfinite(lengths) | (lengths == 0.0))
     if lost.size:
-        raise Rejected(f"input {first + lost[0]} has no vector: its values are far outside what a sensor measures")
+        raise Rejected(f"input {lost[0]} has no vector: its values are far outside what a sensor measures")
     vectors: Vectors = (raw / lengths).astype(np.float32)
     return vectors

@@ -13,7 +13,9 @@ DIMENSION = 384
 """Length of every embedding: the width of MiniLM-L6, the anchor of the shared text space."""
 
 Pixels = NDArray[np.float32]
-"""float32, (n, bands, h, w). "s2": reflectance 0-1 without the +1000 offset; "s1": linear power. NaN is no data."""
+"""float32, (n, bands, h, w). "s2": reflectance 0-1 without the +1000 offset; "s1": linear power. NaN is no data.
+
+For an encoder with a device they may be a torch tensor on it, of which `encoders.arrays` knows what is shared."""
 
 Vectors = NDArray[np.float32]
 """float32, (n, 384), each row of unit L2 norm."""
@@ -31,6 +33,11 @@ class Encoder(Protocol):
     @property
     def sensors(self) -> tuple[str, ...]:
         """Sensor keys it accepts, of ``"s2"`` and ``"s1"``."""
+        ...
+
+    @property
+    def device(self) -> str | None:
+        """Where it wants pixels, as torch calls it; ``None``: in numpy's memory."""
         ...
 
     def images(self, pixels: Pixels, sensor: str, present_bands: Sequence[str] | None = None) -> Vectors:

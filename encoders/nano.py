@@ -60,6 +60,8 @@ class Nano:
 
     sensors: tuple[str, ...] = ("s2", "s1")
     """Sensor keys it accepts."""
+    device: None = None
+    """It computes on the processor."""
 
     def __init__(self, folder: Path = FOLDER, threads: int | None = None) -> None:
         self.release: str = verified_release(folder)

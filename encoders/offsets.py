@@ -9,7 +9,6 @@ not stop at 0.1 in several bands at once. Where they do not tell (bright scenes)
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -18,6 +17,8 @@ from typing import Any
 import numpy as np
 import structlog
 from numpy.typing import NDArray
+
+from encoders.arrays import library
 
 Raw = NDArray[Any]
 """Numbers as a file has them: integer or float, any shape."""
@@ -71,7 +72,7 @@ class Calibration:
 
         Of torch tensors as well, on the device that they are on: both libraries have all that is called here.
         """
-        xp = sys.modules[type(raw).__module__]
+        xp = library(raw)
         with np.errstate(over="ignore"):  # the lowest float64, a usual no data, is minus infinity then, on both sides
             values: NDArray[np.float32] = xp.asarray(raw, dtype=xp.float32, copy=True)
             gaps = xp.isnan(values)

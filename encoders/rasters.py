@@ -10,9 +10,9 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import rasterio
@@ -27,6 +27,7 @@ from rasterio.warp import reproject
 from rasterio.windows import Window
 from shapely.geometry.base import BaseGeometry
 
+from encoders.arrays import placed
 from encoders.assets import Fetched
 from encoders.offsets import Calibration
 from schemas.cells import GSD_M
@@ -88,6 +89,10 @@ class Patch:
     def values(self) -> Values:
         """Physical values, float32, (h, w), NaN is no data."""
         return self.calibration.values(self.numbers)
+
+    def on(self, device: str | None) -> Self:
+        """The same with its numbers on a device; see `encoders.arrays.placed`."""
+        return replace(self, numbers=placed(self.numbers, device))
 
 
 @dataclass

@@ -3,7 +3,8 @@
 In: an acquisition message. Out: blocks of chips, one after another. Stops before encoding.
 
 The order of things: fetch the files, open and check them, sample them to learn what their numbers mean, list the
-cells whose centre they cover, then go from north to south, reading whole rows of blocks once and cutting in memory.
+cells whose centre they cover, then go from north to south, reading whole rows of blocks once and cutting in memory, on
+the device of an encoder that has one.
 A band whose pixels fit the cells' 10 m grid is cut without resampling; everything else (other zones, other CRS,
 Sentinel-1 at other spacings) is warped, bilinear in reflectance or linear power, without touching no data.
 """
@@ -19,6 +20,7 @@ import numpy as np
 from rasterio.enums import Resampling
 
 from encoders import clouds, offsets
+from encoders.arrays import empty, library
 from encoders.assets import Fetcher
 from encoders.bands import BANDS
 from encoders.chips import ChipBlock, judge
@@ -40,7 +42,7 @@ WARP_ROWS = 4
 
 
 def read_scene(
-    acquisition: Acquisition, settings: EncoderSettings, fetcher: Fetcher | None = None
+    acquisition: Acquisition, settings: EncoderSettings, fetcher: Fetcher | None = None, device: str | None = None
 ) -> Generator[ChipBlock]:
     """All cells of an acquisition, each exactly once, at most `settings.block_cells` at a time.
 
@@ -48,6 +50,8 @@ def read_scene(
         acquisition: What to read.
         settings: Limits.
         fetcher: Its connections are used; without one, connections of its own are made and closed.
+        device: Where the pixels shall be: numbers are moved there as files have them, a sixth of the bytes of chips,
+            and are calibrated, cut and judged there; ``None``: in numpy's memory.
 
     Raises:
         UnreadableAsset: a file is missing, damaged, no such band, or on a host that the source may not use.
@@ -66,7 +70,7 @@ def read_scene(
             # entered last: when one band fails, the others' threads end before their files are closed under them
             pool = stack.enter_context(ThreadPoolExecutor(settings.threads, thread_name_prefix="decode"))
             _calibrate(rasters, acquisition)
-            yield from _blocks(rasters, acquisition, settings, pool)
+            yield from _blocks(rasters, acquisition, settings, pool, device)
         except UnreadableAsset as error:
             for file in files.values():
                 if file.label in str(error) and not fetcher.is_unchanged(acquisition, file):
@@ -102,7 +106,11 @@ def _calibrate(rasters: Mapping[str, Raster], acquisition: Acquisition) -> None:
 
 
 def _blocks(
-    rasters: Mapping[str, Raster], acquisition: Acquisition, settings: EncoderSettings, pool: ThreadPoolExecutor
+    rasters: Mapping[str, Raster],
+    acquisition: Acquisition,
+    settings: EncoderSettings,
+    pool: ThreadPoolExecutor,
+    device: str | None,
 ) -> Iterator[ChipBlock]:
     finest = min((raster for band, raster in rasters.items() if band != SCL), key=lambda raster: raster.gsd_m)
     cells = _cells(finest, acquisition)
@@ -110,7 +118,7 @@ def _blocks(
         zone = list(group)
         cuttable = _fits(finest, acquisition.sensor, epsg)
         for part in _runs(zone, settings.block_cells) if cuttable else _rectangles(zone, settings.block_cells):
-            yield _block(part, rasters, acquisition, settings, pool)
+            yield _block(part, rasters, acquisition, settings, pool, device)
 
 
 def _cells(raster: Raster, acquisition: Acquisition) -> list[Cell]:
@@ -164,18 +172,19 @@ def _block(
     acquisition: Acquisition,
     settings: EncoderSettings,
     pool: ThreadPoolExecutor,
+    device: str | None,
 ) -> ChipBlock:
     sensor = acquisition.sensor
     windows = [cell.window for cell in cells]
     box = (*np.min(windows, axis=0)[:2], *np.max(windows, axis=0)[2:])
     epsg = cells[0].epsg
     names = BANDS[sensor]
-    pixels = np.empty((len(cells), len(names), CHIP_PX, CHIP_PX), np.float32)
-    scl = np.empty((len(cells), CHIP_PX, CHIP_PX), np.float32) if SCL in rasters else None
+    pixels = empty((len(cells), len(names), CHIP_PX, CHIP_PX), device)
+    scl = empty((len(cells), CHIP_PX, CHIP_PX), device) if SCL in rasters else None
 
     def cut(band: str) -> None:
         plane = pixels[:, names.index(band)] if scl is None or band != SCL else scl
-        unfold(_patch(rasters[band], sensor, epsg, box), windows, plane)
+        unfold(_patch(rasters[band], sensor, epsg, box).on(device), windows, plane)
 
     for _ in pool.map(cut, rasters):  # raises what a thread raised
         pass
@@ -188,11 +197,12 @@ def _block(
 
 def _valid(pixels: Pixels, present: tuple[str, ...], names: tuple[str, ...]) -> clouds.Mask:
     """Pixels with data in at least one band, bool, (n, 120, 120)."""
-    valid = np.zeros((len(pixels), CHIP_PX, CHIP_PX), bool)
-    for band in present:
-        valid |= ~np.isnan(pixels[:, names.index(band)])
+    xp = library(pixels)
+    valid: clouds.Mask = ~xp.isnan(pixels[:, names.index(present[0])])
+    for band in present[1:]:
         if valid.all():
             break
+        valid |= ~xp.isnan(pixels[:, names.index(band)])
     return valid
 
 
@@ -204,10 +214,11 @@ def _patch(raster: Raster, sensor: str, epsg: int, box: tuple[float, float, floa
 def _cloud(pixels: Pixels, scl: Pixels | None, sensor: str, present: tuple[str, ...]) -> clouds.Mask:
     """Cloud per pixel; pixels that the classification calls defective lose their values."""
     if sensor == "s1":
-        return np.zeros((len(pixels), CHIP_PX, CHIP_PX), bool)
+        nowhere: clouds.Mask = library(pixels).zeros_like(pixels[:, 0], dtype=bool)
+        return nowhere
     if scl is None:
         return clouds.spectral(pixels, present)
     cloud, no_data = clouds.classified(scl)
     if no_data.any():
-        np.moveaxis(pixels, 1, -1)[no_data] = np.nan
+        library(pixels).moveaxis(pixels, 1, -1)[no_data] = np.nan
     return cloud

@@ -6,13 +6,16 @@ knows which of them runs here, `encoders.engines` keeps and checks what they bui
 
 import os
 from collections.abc import Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from schemas.backends import Arithmetic
 from schemas.errors import ReleaseMismatch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Inputs = Mapping[str, NDArray[np.float32] | NDArray[np.int64]]
 """Arrays by input name; the first axis is the batch."""
@@ -36,6 +39,20 @@ class Engine(Protocol):
 
     def run(self, inputs: Inputs) -> NDArray[np.float32]:
         """Float32, (n, width), for a batch of any size."""
+        ...
+
+
+@runtime_checkable
+class DeviceEngine(Engine, Protocol):
+    """An engine that also takes what is on its device already."""
+
+    @property
+    def device(self) -> str:
+        """Torch's name of it."""
+        ...
+
+    def on_device(self, inputs: Mapping[str, "Tensor"]) -> "Tensor":
+        """Float32, (n, width), on the device, in the order of the caller's stream."""
         ...
 
 

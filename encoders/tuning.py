@@ -193,7 +193,8 @@ class Race:
         encoder.images(self._block, self._scene.sensor, self._bands)
 
     def _whole(self, encoder: Encoder, settings: EncoderSettings) -> None:
-        with closing(ahead(read_scene(self._scene, settings), settings.read_ahead)) as blocks:
+        scene = read_scene(self._scene, settings, device=encoder.device)
+        with closing(ahead(scene, settings.read_ahead)) as blocks:
             for pixels, bands in map(seen, blocks):
                 encoder.images(pixels, self._scene.sensor, bands)
 

@@ -9,12 +9,12 @@ tensors have in common, so it is this same function.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 from numpy.typing import NDArray
 
+from encoders.arrays import library
 from encoders.interface import Pixels
 from encoders.rasters import Patch
 from schemas.cells import CHIP_PX, GSD_M
@@ -62,7 +62,7 @@ def _repeated(values: NDArray[Any], times: int) -> NDArray[Any]:
     """Every pixel as often along both axes."""
     if times == 1:
         return values
-    xp = sys.modules[type(values).__module__]
+    xp = library(values)
     height, width = values.shape
     wide = xp.broadcast_to(values[:, :, None], (height, width, times)).reshape(height, width * times)
     tall: NDArray[Any] = xp.broadcast_to(wide[:, None], (height, times, width * times))

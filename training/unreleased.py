@@ -43,6 +43,7 @@ class Unreleased:
     """
 
     sensors: tuple[str, ...] = ("s2", "s1")
+    device: None = None
 
     def __init__(self, weights: Path, tower: Path) -> None:
         saved = torch.load(weights, map_location="cpu", weights_only=True)

@@ -62,6 +62,11 @@ class TensorRtEngine:
         batches = "/".join(str(each) for each in self._made.buckets)
         return f"{self._made.backend} {self._made.library}, {self._made.precision}, {nvidia.gpu().name}, by {batches}"
 
+    @property
+    def device(self) -> str:
+        """See `encoders.runtime.DeviceEngine`."""
+        return cuda.DEVICE
+
     def run(self, inputs: Inputs) -> NDArray[np.float32]:
         """See `encoders.runtime.Engine.run`."""
         return self._graphs.run(inputs)

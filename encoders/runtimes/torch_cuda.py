@@ -64,6 +64,11 @@ class TorchCudaEngine:
         batches = "/".join(str(each) for each in self._buckets)
         return f"torch-cuda {torch.__version__}, {self._precision}, {nvidia.gpu().name}, by {batches}"
 
+    @property
+    def device(self) -> str:
+        """See `encoders.runtime.DeviceEngine`."""
+        return cuda.DEVICE
+
     def run(self, inputs: Inputs) -> NDArray[np.float32]:
         """See `encoders.runtime.Engine.run`."""
         return self._graphs.run(inputs)

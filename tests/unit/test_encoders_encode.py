@@ -36,10 +36,13 @@ class FakeEncoder:
 
     release: str = "fake-1.0"
     sensors: tuple[str, ...] = ("s1", "s2")
+    device: str | None = None
     broken_above: float = np.inf
     presents: set[tuple[str, ...]] = field(default_factory=set)
 
     def images(self, pixels: np.ndarray, sensor: str, present_bands: tuple[str, ...]) -> np.ndarray:
+        assert isinstance(pixels, np.ndarray) == (self.device is None)
+        pixels = np.asarray(pixels)
         assert pixels.dtype == np.float32 and pixels.shape[1:] == (13 if sensor == "s2" else 2, 120, 120)
         self.presents.add(present_bands)
         mean = np.nanmean(pixels, axis=(1, 2, 3))
@@ -186,6 +189,19 @@ def test_acquisition_is_recorded_covered_and_published(service: Service, wide: A
     assert (coverage_row.seen, coverage_row.obscured, coverage_row.failed) == (144, 0, 0)
     assert len(coverage.chips) == 150
     assert coverage_row.west < 3.0 < coverage_row.east and coverage_row.south < 45.13 < coverage_row.north
+
+
+def test_encoder_with_a_device_gets_pixels_there_and_gives_the_same(service: Service, wide: Acquisition) -> None:
+    pytest.importorskip("torch", reason="needs the [torch] extra")
+    service.encoding.handle(service.announce(wide))
+    expected = {embedding.cell: vector for embedding, vector in service.archive.points.values()}
+    service.archive.points.clear()
+    service.encoder.device = "cpu"
+    again = wide.model_copy(update={"physical_key": "AGAIN", "acquisition_id": stable_id("again")})
+    service.encoding.handle(service.announce(again))
+    found = {embedding.cell: vector for embedding, vector in service.archive.points.values()}
+    assert found.keys() == expected.keys()
+    np.testing.assert_allclose(list(found.values()), list(expected.values()), atol=1e-6)
 
 
 def test_baselines_travel_with_their_cells(service: Service, wide: Acquisition) -> None:

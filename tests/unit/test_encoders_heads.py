@@ -35,5 +35,5 @@ def test_unit_rows() -> None:
 def test_a_row_without_direction_is_named(value: float) -> None:
     raw = np.ones((3, 384), np.float32)
     raw[2] = value
-    with pytest.raises(Rejected, match="input 34 has no vector"):
-        unit(raw, first=32)
+    with pytest.raises(Rejected, match="input 2 has no vector"):
+        unit(raw)

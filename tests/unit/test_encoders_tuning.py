@@ -45,6 +45,7 @@ class Toy:
     chips_per_run: int = 8
     release: str = RELEASE
     sensors: tuple[str, ...] = ("s2", "s1")
+    device: str | None = None
     conditions: Conditions = HERE
 
     def texts(self, sentences: list[str]) -> np.ndarray:
@@ -72,7 +73,9 @@ class Bench:
         self.opened.append(threads)
         return Toy(self.clock, threads or 4)
 
-    def read_scene(self, scene: Acquisition, settings: EncoderSettings) -> Iterator[ChipBlock]:
+    def read_scene(
+        self, scene: Acquisition, settings: EncoderSettings, device: str | None = None
+    ) -> Iterator[ChipBlock]:
         """Two blocks; 8 threads and 4 blocks ahead are fastest."""
         self.clock.now += 0.01 * abs(settings.threads - 8) + 0.01 * abs(settings.read_ahead - 4)
         if self.clock.now > self.interrupt_at:

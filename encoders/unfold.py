@@ -9,18 +9,23 @@ tensors have in common, so it is this same function.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from encoders.arrays import library
 from encoders.interface import Pixels
 from encoders.rasters import Patch
-from schemas.cells import CHIP_PX, GSD_M
+from schemas.cells import CELL_M, CHIP_PX, GSD_M
 
 Window = tuple[float, float, float, float]
 """West, south, east, north of a cell's chip, metres in the CRS of the patch."""
+
+CELL_PX = int(CELL_M / GSD_M)
+"""From a cell's chip to its neighbour's: they overlap by their margins."""
 
 
 def unfold(patch: Patch, windows: Sequence[Window], out: Pixels) -> None:
@@ -37,14 +42,37 @@ def unfold(patch: Patch, windows: Sequence[Window], out: Pixels) -> None:
     """
     values = _repeated(patch.values, patch.gsd_m // int(GSD_M))
     height, width = values.shape
-    for chip, (west_m, _, _, north_m) in zip(out, windows, strict=True):
-        top, left = round((patch.north_m - north_m) / GSD_M), round((west_m - patch.west_m) / GSD_M)
+    corners = [
+        (round((patch.north_m - north) / GSD_M), round((west - patch.west_m) / GSD_M)) for west, _, _, north in windows
+    ]
+    for chips in _neighbours(corners, height, width):
+        top, left = corners[chips.start]
         if 0 <= top <= height - CHIP_PX and 0 <= left <= width - CHIP_PX:
-            chip[:] = values[top : top + CHIP_PX, left : left + CHIP_PX]
+            out[chips] = _beside(values[top : top + CHIP_PX, left : corners[chips.stop - 1][1] + CHIP_PX])
         else:
             rows, columns = _overlap(top, height), _overlap(left, width)
-            chip[:] = float("nan")
-            chip[rows, columns] = values[_moved(rows, top), _moved(columns, left)]
+            out[chips] = float("nan")
+            out[chips.start, rows, columns] = values[_moved(rows, top), _moved(columns, left)]
+
+
+def _neighbours(corners: Sequence[tuple[int, int]], height: int, width: int) -> Iterator[slice]:
+    """Windows of cells side by side, whole in the patch, together: a launch for each would take a GPU longer than the
+    copy. All others one by one."""
+    start = 0
+    for at in range(1, len(corners) + 1):
+        top, left = corners[at - 1]
+        whole = 0 <= top <= height - CHIP_PX and left >= 0 and left + CELL_PX <= width - CHIP_PX  # this and the next
+        if at == len(corners) or not whole or corners[at] != (top, left + CELL_PX):
+            yield slice(start, at)
+            start = at
+
+
+def _beside(strip: NDArray[Any]) -> NDArray[Any]:
+    """A view of the windows that a strip of whole windows is made of, (n, 120, 120)."""
+    if isinstance(strip, np.ndarray):
+        return sliding_window_view(strip, CHIP_PX, axis=1)[:, ::CELL_PX].swapaxes(0, 1)
+    views: NDArray[Any] = strip.unfold(1, CHIP_PX, CELL_PX).swapaxes(0, 1)
+    return views
 
 
 def _overlap(start: int, size: int) -> slice:

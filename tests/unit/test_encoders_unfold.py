@@ -30,8 +30,13 @@ def window(row: int, column: int) -> Window:
     return (west, north - 1200, west + 1200, north)
 
 
-WINDOWS = [window(0, 0), window(37, 100), window(-60, 250), window(119, -119), window(500, 0), window(0, -120)]
-"""Inside, across every edge, wholly outside."""
+WINDOWS = [
+    *(window(0, 0), window(37, 100), window(-60, 250), window(119, -119), window(500, 0), window(0, -120)),
+    *(window(120, column) for column in (-100, 0, 100, 200, 300, 400)),
+    *(window(220, column) for column in (0, 100, 250)),
+    *(window(300, column) for column in (0, 100)),
+]
+"""Inside, across every edge, wholly outside; rows of cells from edge to edge, with a gap, and across an edge."""
 
 
 def expected(patch: Patch) -> np.ndarray:

@@ -65,15 +65,21 @@ def prepare(pixels: Pixels, sensor: str, mask: NDArray[np.bool_]) -> Pixels:
 
 def _reflectance(pixels: Pixels, mask: NDArray[np.bool_]) -> Pixels:
     prepared: Pixels = library(pixels).nan_to_num(pixels, nan=0.0, posinf=0.0, neginf=0.0)
-    prepared[:, ~mask] = 0.0
-    prepared[:, B10] = 0.0
+    for plane in (*_absent(mask), B10):
+        prepared[:, plane] = 0.0
     return prepared
+
+
+def _absent(mask: NDArray[np.bool_]) -> list[int]:
+    """One by one, because a GPU waits for a mask to arrive."""
+    return [plane for plane, present in enumerate(mask) if not present]
 
 
 def _decibels(pixels: Pixels, mask: NDArray[np.bool_]) -> Pixels:
     xp = library(pixels)
     readable = xp.isfinite(pixels)
-    readable[:, ~mask] = False
+    for plane in _absent(mask):
+        readable[:, plane] = False
     power = xp.where(readable, xp.clip(pixels, FLOOR_POWER, None), 1.0)
     decibels: Pixels = xp.where(readable, 10.0 * xp.log10(power), float(FILL_DB))
     return decibels

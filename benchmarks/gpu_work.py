@@ -3,27 +3,30 @@
 Stops before the clock.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import recipe
-from encoders.bands import BANDS_S2
+from encoders.arrays import empty
+from encoders.bands import BANDS_S2, present_mask
 from encoders.checks import check_pixels
 from encoders.closp import layout
-from encoders.closp_build import SAMPLE_PX, ClospBuilder, assemble
+from encoders.closp_build import ClospBuilder, assemble
 from encoders.closp_pixels import prepare
+from encoders.offsets import Calibration
+from encoders.rasters import Patch
 from encoders.runtime import EngineRefused, Inputs, disagreement
 from encoders.runtimes import cuda, nvidia
 from encoders.runtimes.engine_files import TensorRtBackend
@@ -33,6 +36,8 @@ from encoders.runtimes.reference import TorchEngine
 from encoders.runtimes.tensorrt import TensorRtEngine, invalidity
 from encoders.runtimes.tensorrt_build import build
 from encoders.runtimes.torch_cuda import DTYPES, Halved, TorchCudaEngine
+from encoders.unfold import CELL_PX, unfold
+from schemas.cells import CELL_M, CHIP_PX, GSD_M
 
 GpuEngine = TensorRtEngine | TorchCudaEngine
 """Engines that take chips which are on the GPU already."""
@@ -47,13 +52,16 @@ SIDE = 8192
 """Side of the matrices whose product is the yardstick."""
 
 CELLS = 64
-"""Cells along a side of the tile in memory: 7680 px at 10 m, 0.65 GB, 4096 chips."""
+"""Cells along a side of the tile in memory: 6420 px at 10 m, 0.5 GB, 4096 chips."""
 
 COARSE = {"B01": 6, "B05": 2, "B06": 2, "B07": 2, "B8A": 2, "B09": 6, "B11": 2, "B12": 2}
 """How many pixels of 10 m a pixel of a band is wide; the others have 10 m. L2A has no B10."""
 
 READ = tuple(name for name in BANDS_S2 if name != "B10")
 """Bands of a tile."""
+
+REFLECTANCE = Calibration(1e-4, -0.1, 0)
+"""What their numbers mean, since processing baseline 04.00."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,61 +189,89 @@ def whole_path(engine: GpuEngine) -> Turn:
 
 
 class Tile:
-    """A Sentinel-2 tile in page-locked memory, read in strips of cells; the next is uploaded while one is computed."""
+    """A Sentinel-2 tile in page-locked memory, read in strips of cells; the next is uploaded while one is computed.
+
+    Its north-western corner is at 0, 0.
+    """
 
     def __init__(self) -> None:
-        self._rows = max(1, BATCH // CELLS)
-        side = CELLS * SAMPLE_PX
-        self._bands = {name: self._band(side // COARSE.get(name, 1)) for name in READ}
+        self.rows = max(1, BATCH // CELLS)
+        self.bands = {name: self._band(_covered(CELLS, COARSE.get(name, 1))) for name in READ}
         self._upload = cuda.stream()
         self._slots = [self._strip() for _ in range(2)]
         self._uploaded, self._used = ([cuda.event() for _ in range(2)] for _ in range(2))
 
     def vectors(self, engine: GpuEngine) -> NDArray[np.float32]:
         """float32, (`CELLS`², width), row by row."""
-        found = [self._computed(engine, strip) for strip in range(CELLS // self._rows)]
+        found = [self._computed(engine, row) for row in range(0, CELLS, self.rows)]
         vectors: NDArray[np.float32] = torch.cat(found).cpu().numpy()
         return vectors
 
-    def _computed(self, engine: GpuEngine, strip: int) -> Tensor:
-        slot, stream = strip % 2, cuda.current_stream()
+    def _computed(self, engine: GpuEngine, row: int) -> Tensor:
+        slot, stream = row // self.rows % 2, cuda.current_stream()
+        there = self._slots[slot]
+        first = {name: self._first(name, row) for name in there}
         with cuda.on(self._upload):
             self._upload.wait_event(self._used[slot])
-            for name, there in self._slots[slot].items():
-                there.copy_(self._bands[name][strip * len(there) : (strip + 1) * len(there)], non_blocking=True)
+            for name, strip in there.items():
+                strip.copy_(self.bands[name][first[name] : first[name] + len(strip)], non_blocking=True)
             self._uploaded[slot].record(self._upload)
         stream.wait_event(self._uploaded[slot])
-        chips = cells(self._slots[slot])
+        chips = cells(
+            {name: patch(name, strip, first[name]) for name, strip in there.items()}, range(row, row + self.rows)
+        )
         self._used[slot].record(stream)
         return engine.on_device({"pixels": chips})
 
+    def _first(self, name: str, row: int) -> int:
+        """First pixel row of a band that a row of cells needs, or an earlier one, so that a strip ends in the band."""
+        return min(row * CELL_PX // COARSE.get(name, 1), len(self.bands[name]) - len(self._slots[0][name]))
+
     def _band(self, side: int) -> Tensor:
-        band = cuda.host((side, side), torch.int16)
-        return band.copy_(torch.arange(side, dtype=torch.int16).expand(side, side))
+        band = cuda.host((side, side), torch.uint16)
+        return band.copy_(torch.arange(1000, 1000 + side, dtype=torch.int32) + torch.arange(side)[:, None])
 
     def _strip(self) -> dict[str, Tensor]:
-        sides = {name: len(band) for name, band in self._bands.items()}
-        return {name: cuda.device((side * self._rows // CELLS, side), torch.int16) for name, side in sides.items()}
+        """A row more than the cells', because pixels of 60 m do not begin where cells do."""
+        heights = {
+            name: min(_covered(self.rows, COARSE.get(name, 1)) + 1, len(band)) for name, band in self.bands.items()
+        }
+        return {name: cuda.device((heights[name], len(band)), torch.uint16) for name, band in self.bands.items()}
 
 
-def cells(strip: dict[str, Tensor]) -> Tensor:
-    """Digital numbers of a strip of a tile to the chips in it.
+def patch(name: str, numbers: Tensor, first: int) -> Patch:
+    """Rows of a band of the tile, as reading hands them to `encoders.unfold`.
 
     Args:
-        strip: int16, (height, width) at the band's own resolution, by band.
+        name: of the band.
+        numbers: uint16, (height, width).
+        first: row of the band that they begin with.
+    """
+    gsd_m = int(GSD_M) * COARSE.get(name, 1)
+    return Patch(numbers, REFLECTANCE, 0.0, -float(first * gsd_m), gsd_m)  # type: ignore[arg-type]  # a tensor's
+
+
+def cells(bands: Mapping[str, Patch], rows: Iterable[int]) -> Tensor:
+    """What the product makes of some rows of cells, all but looking for cloud.
+
+    Args:
+        bands: patches that cover them.
+        rows: of the tile's cells.
 
     Returns:
-        float32, (n, 13, 120, 120), reflectance, B10 zero, row by row.
+        float32, (n, 13, 120, 120), prepared, row by row.
     """
-    height, width = strip["B02"].shape
-    planes = torch.zeros((len(BANDS_S2), height, width), device=strip["B02"].device)
-    for name, numbers in strip.items():
-        plane = numbers.to(torch.float32).mul_(1e-4)
-        if name in COARSE:
-            plane = functional.interpolate(plane[None, None], (height, width), mode="bilinear")[0, 0]
-        planes[BANDS_S2.index(name)] = plane
-    grid = planes.reshape(len(BANDS_S2), height // SAMPLE_PX, SAMPLE_PX, width // SAMPLE_PX, SAMPLE_PX)
-    return grid.permute(1, 3, 0, 2, 4).reshape(-1, len(BANDS_S2), SAMPLE_PX, SAMPLE_PX)
+    corners = [(column * CELL_M, -row * CELL_M) for row in rows for column in range(CELLS)]
+    windows = [(west, north - CHIP_PX * GSD_M, west + CHIP_PX * GSD_M, north) for west, north in corners]
+    chips = empty((len(windows), len(BANDS_S2), CHIP_PX, CHIP_PX), cuda.DEVICE)
+    for name, band in bands.items():
+        unfold(band, windows, chips[:, BANDS_S2.index(name)])
+    return cast("Tensor", prepare(chips, "s2", present_mask("s2", READ)))
+
+
+def _covered(cells: int, times: int) -> int:
+    """Pixels, each as wide as so many of 10 m, that the chips of cells side by side take."""
+    return -(-((cells - 1) * CELL_PX + CHIP_PX) // times)
 
 
 def _chips(subject: Subject) -> Tensor:

@@ -33,14 +33,14 @@ def test_says_in_one_line_why_it_measures_nothing() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (1, "", f"nothing to measure: {reason}\n")
 
 
-def test_chips_are_cut_row_by_row_in_reflectance() -> None:
-    fine = torch.arange(240 * 360, dtype=torch.int32).reshape(240, 360).remainder(30000).to(torch.int16)
-    strip = {"B02": fine, "B11": torch.full((120, 180), 5000, dtype=torch.int16)}
-    chips = gpu_work.cells(strip).numpy()
-    assert chips.shape == (6, 13, 120, 120)
-    expected = fine.numpy()[120:240, 240:360].astype(np.float32) * np.float32(1e-4)
-    np.testing.assert_allclose(chips[5, BANDS_S2.index("B02")], expected, rtol=1e-6)
-    np.testing.assert_allclose(chips[:, BANDS_S2.index("B11")], 0.5, rtol=1e-6)
+def test_chips_are_cut_row_by_row_in_reflectance(toy: gpu_work.Subject) -> None:
+    fine = torch.arange(420 * 420, dtype=torch.int32).reshape(420, 420).remainder(30000).to(torch.uint16)
+    bands = {"B02": fine, "B11": torch.full((210, 210), 5000, dtype=torch.uint16)}
+    chips = gpu_work.cells({name: gpu_work.patch(name, band, 0) for name, band in bands.items()}, range(1, 4)).numpy()
+    assert chips.shape == (12, 13, 120, 120)
+    expected = fine.numpy()[200:320, 100:220].astype(np.float32) * np.float32(1e-4) - np.float32(0.1)
+    np.testing.assert_allclose(chips[5, BANDS_S2.index("B02")], expected.clip(0), atol=1e-6)
+    np.testing.assert_allclose(chips[:, BANDS_S2.index("B11")], 0.4, rtol=1e-6)
     assert not chips[:, BANDS_S2.index("B10")].any()
 
 
@@ -98,7 +98,7 @@ def test_whole_path_embeds_every_cell_of_the_tile(toy: gpu_work.Subject) -> None
     with gpu_work.torch_cuda(toy) as engine:
         tile = gpu_work.Tile()
         vectors = tile.vectors(engine)
-        chips = gpu_work.cells(tile._bands)
+        chips = gpu_work.cells({name: gpu_work.patch(name, band, 0) for name, band in tile.bands.items()}, range(4))
         expected = engine.run({"pixels": chips.numpy()})
     assert vectors.shape == (16, 6)
     np.testing.assert_allclose(vectors, expected, rtol=2e-2)

@@ -65,9 +65,10 @@ def _torch_product(left: NDArray[np.float32], right: NDArray[np.float32], thread
 
 
 def _openvino_product(left: NDArray[np.float32], right: NDArray[np.float32], threads: int) -> Callable[[], object]:
-    import openvino  # noqa: PLC0415 - an extra
-    from openvino import opset13 as graph  # noqa: PLC0415
+    from encoders.runtimes.openvino import library  # noqa: PLC0415 - an extra
 
+    openvino = library()
+    graph = openvino.opset13
     rows = graph.parameter([SIDE, SIDE], np.float32)
     model = openvino.Model([graph.matmul(rows, graph.constant(right), False, False)], [rows])
     settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1}

@@ -4,9 +4,12 @@ Stops at one file: whether it is the right one, `encoders.engines` decides. The 
 itself OpenVINO takes bf16 wherever the processor has it.
 """
 
+import sys
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +26,15 @@ def unavailable() -> str | None:
     return None if find_spec("openvino") is not None else "openvino is not installed: pip install 'tocsin[openvino]'"
 
 
+def library() -> Any:
+    """OpenVINO, kept from reporting to its makers that it was imported, as it does by default.
+
+    Where its `openvino_telemetry` cannot be imported it takes a stub of its own that sends nothing.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # Python's way of "cannot be imported"
+    return import_module("openvino")  # a second of imports, only where it runs
+
+
 class OpenVinoEngine:
     """One tower on OpenVINO's CPU plugin.
 
@@ -36,8 +48,7 @@ class OpenVinoEngine:
     """
 
     def __init__(self, path: Path, arithmetic: Arithmetic, threads: int | None = None) -> None:
-        import openvino  # noqa: PLC0415 - a second of imports, only where it runs
-
+        openvino = library()
         used = threads or available_cores()
         self._name = f"openvino {openvino.__version__.split('-')[0]}, {arithmetic}, {used} threads"
         core = openvino.Core()

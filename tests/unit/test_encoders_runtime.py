@@ -2,6 +2,8 @@
 
 import gc
 import json
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -169,8 +171,19 @@ def test_openvino_computes_in_what_it_is_told(tmp_path: Path) -> None:
 
 
 @needs_openvino
+def test_openvino_reports_to_nobody() -> None:
+    """By default importing it sends an event to its makers."""
+    code = (
+        "from encoders.runtimes.openvino import library; library().Core(); import sys;"
+        "print([name for name, module in sys.modules.items() if name.startswith('openvino_telemetry') and module])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"
+
+
+@needs_openvino
 def test_bf16_is_not_emulated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import openvino as library
+    library = openvino.library()
 
     class Plain(library.Core):
         def get_property(self, *_args: object) -> list[str]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from encoders.checks import check_pixels, check_sentences
 from encoders.interface import DIMENSION, Pixels, Vectors
 from encoders.nano_background import Background, read_background
-from encoders.nano_planes import reduced
+from encoders.nano_planes import reduced, specification
 from encoders.nano_text import TextHead, TextTower, session_options
 from encoders.prompts import ensemble, frames_of
 from encoders.runtime import available_cores
@@ -160,18 +160,30 @@ def verified_release(folder: Path) -> str:
 
     Raises:
         ReleaseNotFound: the folder lacks a file.
-        ReleaseMismatch: the files are not those that `release.json` names.
+        ReleaseMismatch: the files are not those that `release.json` names, or it was trained on pixels prepared
+            otherwise.
     """
     missing = [name for name in ("release.json", *FILES) if not (folder / name).is_file()]
     if missing:
         raise ReleaseNotFound(f"{folder} lacks {', '.join(missing)}: reinstall tocsin or train a release")
     facts = json.loads((folder / "release.json").read_text("utf-8"))
+    _check_preparation(facts.get("preparation"), folder)
     digest = hashlib.sha256()
     for name in FILES:
         digest.update((folder / name).read_bytes())
     if digest.hexdigest() != facts["sha256"]:
         raise ReleaseMismatch(f"the files in {folder} are not those of {facts['release']}: reinstall tocsin")
     return str(facts["release"])
+
+
+def _check_preparation(trained_with: object, folder: Path) -> None:
+    """Releases that were written before they named it had the first."""
+    now = specification()
+    if trained_with != now and not (trained_with is None and now["version"] == 1):
+        raise ReleaseMismatch(
+            f"the release in {folder} was trained on pixels prepared otherwise than this build does: train it again, "
+            "or use the build that it came with"
+        )
 
 
 def load_nano(threads: int | None = None, folder: Path = FOLDER) -> Nano:

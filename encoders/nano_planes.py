@@ -32,6 +32,22 @@ ROUGHEST = 3.0
 """Radar texture above which is cut: a corner reflector alone among four pixels gives 1.7."""
 
 
+def specification() -> dict[str, object]:
+    """What happens to pixels before the networks. A release names what it was trained with and runs with no other."""
+    return {
+        "version": 1,
+        "pixel_m": 20,
+        "s2": {"bands": list(BANDS_S2), "unit": "reflectance", "fine": list(FINE["s2"]), "brightest": BRIGHTEST},
+        "s1": {
+            "bands": list(BANDS_S1),
+            "unit": "decibel",
+            "fine": list(FINE["s1"]),
+            "power": [FAINTEST_POWER, STRONGEST_POWER],
+            "roughest": ROUGHEST,
+        },
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Planes:
     """Chips at 20 m.

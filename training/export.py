@@ -15,7 +15,7 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from encoders.bands import BANDS
-from encoders.nano_planes import reduced
+from encoders.nano_planes import reduced, specification
 from encoders.prompts import prompts_entry
 from schemas.errors import ReleaseMismatch
 from training.nano_model import NanoImage, NanoModel, Reduced
@@ -159,6 +159,7 @@ def export_release(model: NanoModel, folder: Path, facts: dict[str, object]) -> 
         "sha256": digest,
         "labels": LABELS,
         "prompts": prompts_entry(),
+        "preparation": specification(),
         "bytes": sizes,
         "parity": {sensor: float(f"{value:.2g}") for sensor, value in differences.items()},
         **facts,

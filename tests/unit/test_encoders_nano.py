@@ -14,6 +14,7 @@ from encoders.bands import BANDS_S2
 from encoders.interface import Encoder
 from encoders.nano import BACKGROUND, FILES, FOLDER, Nano, load_nano
 from encoders.nano_background import read_background, write_background
+from encoders.nano_planes import specification
 from schemas.errors import NotUnderstood, Rejected, ReleaseMismatch, ReleaseNotFound
 from simulation.chips import make_chips
 
@@ -27,6 +28,20 @@ def nano() -> Nano:
 
 def field(count: int = 2, side: int = 120, bands: int = 13) -> np.ndarray:
     return np.random.default_rng(3).uniform(0.02, 0.4, (count, bands, side, side)).astype(np.float32)
+
+
+def test_a_release_runs_with_the_preparation_it_was_trained_with_only(tmp_path: Path) -> None:
+    folder = tmp_path / "nano"
+    shutil.copytree(FOLDER, folder)
+    facts = json.loads((folder / "release.json").read_text("utf-8"))
+    assert facts["preparation"] == specification()
+
+    (folder / "release.json").write_text(json.dumps({**facts, "preparation": None}), "utf-8")
+    assert load_nano(1, folder).release == facts["release"]
+    facts["preparation"]["pixel_m"] = 10
+    (folder / "release.json").write_text(json.dumps(facts), "utf-8")
+    with pytest.raises(ReleaseMismatch, match="prepared otherwise than this build does"):
+        load_nano(1, folder)
 
 
 @pytest.mark.parametrize(("count", "expected"), [(37, [7, 6, 6, 6, 6, 6]), (16, [8, 8]), (3, [2, 1]), (1, [1])])

@@ -80,18 +80,21 @@ def build(
     """
     from encoders.closp_release import CALIBRATION_CHIPS, ClospEncoder
     from encoders.release import load
+    from schemas.logs import configure
     from simulation.chips import make_chips
 
     def chips(sensor: str) -> Pixels:
         note(f"simulating {CALIBRATION_CHIPS} {sensor} chips to calibrate with")
         return make_chips(CALIBRATION_CHIPS, seed=CALIBRATION_SEED, sensor="s1" if sensor == "s1" else "s2").pixels
 
+    configure("warning", "tocsin")  # to stderr: stdout is the command's own
+    note(f"opening {release}; engines that are not built yet take about a minute")
     opened = load(release, backend=backend, precision=precision, chips=chips)
-    runs = opened.backend if isinstance(opened, ClospEncoder) else "onnxruntime, which ships with it"
+    closp = opened if isinstance(opened, ClospEncoder) else None
     if as_json:
-        print_json({"release": opened.release, "backend": runs})
+        print_json({"release": opened.release, "backend": closp.backend if closp else "onnxruntime"})
     else:
-        say(f"{opened.release} is ready on {runs}")
+        say(f"{opened.release} is ready on {closp.engines['s2'].name if closp else 'onnxruntime'}")
 
 
 @encoder.command("pull", epilog="Example: tocsin encoder pull DarthReca/CLOSP-RN")

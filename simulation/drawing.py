@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from simulation.biomes import Biome
-from simulation.chips import SIDE, draw_beam, draw_sky, draw_weather
+from simulation.chips import SIDE
 from simulation.fields import BROAD, MEDIUM, FieldPool, quantile
 from simulation.labels import Cover
 from simulation.layout import Mask, Place
@@ -24,6 +24,7 @@ from simulation.staging import (
     rows_of,
     some_of,
 )
+from simulation.weather import draw_beam, draw_sky, draw_weather
 
 MOST_CLOUD: Final = 0.2
 """Largest share of a chip under cloud, but for cloud shadows, which need a cloud."""

@@ -18,10 +18,7 @@ from simulation.chips import (
     Chips,
     Sensor,
     ShotBatch,
-    draw_beam,
-    draw_sky,
     draw_somewhere,
-    draw_weather,
     shoot,
 )
 from simulation.distractors import FITS, PAINTERS, Plan, Sketch
@@ -31,6 +28,7 @@ from simulation.happenings import draw_event
 from simulation.optics import Sky
 from simulation.spectra import Conditions, conditions
 from simulation.staging import choose_biomes
+from simulation.weather import draw_beam, draw_sky, draw_weather
 
 EVENTS: Final = ("burn", "flood", "quake")
 """Crises."""

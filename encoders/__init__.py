@@ -27,8 +27,8 @@ def load(
     Args:
         release: ``"nano"``, ``"closp-rn"``, ``"closp-vs"``, ``"closp-vl"``, ``"geoclosp-rn"``, or a path.
         threads: threads for one batch; ``None``: all cores that this process may use.
-        backend: what runs a CLOSP release: ``"auto"``, or a name of `encoders.runtime.BackendName`.
-        precision: what a CLOSP release computes in: ``"auto"``, or a name of `encoders.runtime.Arithmetic`.
+        backend: what runs a CLOSP release: ``"auto"``, or a name of `schemas.backends.BackendName`.
+        precision: what a CLOSP release computes in: ``"auto"``, or a name of `schemas.backends.Arithmetic`.
     """
     from encoders.release import load as open_release  # noqa: PLC0415 - importing encoders must stay free
 

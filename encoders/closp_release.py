@@ -131,8 +131,8 @@ def load_closp(
         tokenizer: MiniLM's `tokenizer.json`.
         engines: folder of built engines.
         threads: threads for one batch; ``None``: what was tuned, else all available cores.
-        backend: see `encoders.runtime.Backend`.
-        precision: of the image towers, see `encoders.runtime.Precision`. Vectors of int8 towers are a release of
+        backend: see `schemas.backends.Backend`.
+        precision: of the image towers, see `schemas.backends.Precision`. Vectors of int8 towers are a release of
             their own: their cosines differ in the third digit.
         chips: makes chips of a sensor in physical units, for int8 engines that are not built yet.
 

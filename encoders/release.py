@@ -53,8 +53,8 @@ def load(
         release: ``"nano"``, a name of `REPOSITORIES` or of another pulled release, or the path of a folder: one
             that `training.train_nano` wrote, or safetensors (the file itself will do) with a `tokenizer.json`.
         threads: threads for one batch; ``None``: all cores that this process may use.
-        backend: what runs a CLOSP release, see `encoders.runtime.Backend`; nano has one runtime.
-        precision: what a CLOSP release computes in, see `encoders.runtime.Precision`.
+        backend: what runs a CLOSP release, see `schemas.backends.Backend`; nano runs on ONNX Runtime only.
+        precision: what a CLOSP release computes in, see `schemas.backends.Precision`; nano computes in fp32 only.
         chips: makes chips of a sensor, for int8 engines that are not built yet.
 
     Raises:
@@ -62,15 +62,12 @@ def load(
         ReleaseMismatch: its files are damaged or belong to another model.
         SettingsError: a package that it needs is not installed, or this machine has no such backend or precision.
     """
-    if str(release) == NANO:
-        from encoders.nano import load_nano  # noqa: PLC0415 - each family brings its runtime
-
-        return load_nano(threads)
     folder = Path(release).expanduser()
-    if (folder / "release.json").is_file() and (folder / "s2.onnx").is_file():
-        from encoders.nano import load_nano  # noqa: PLC0415
+    if str(release) == NANO or ((folder / "release.json").is_file() and (folder / "s2.onnx").is_file()):
+        from encoders.nano import FOLDER, load_nano  # noqa: PLC0415 - each family brings its runtime
 
-        return load_nano(threads, folder)
+        _check_nano_runs_so(backend, precision)
+        return load_nano(threads, FOLDER if str(release) == NANO else folder)
     files = find(release)
     if find_spec("safetensors") is None:
         raise SettingsError(f"{release} needs safetensors and torch: pip install 'tocsin[torch]'")
@@ -85,6 +82,14 @@ def load(
         precision=precision,
         chips=chips,
     )
+
+
+def _check_nano_runs_so(backend: Backend, precision: Precision) -> None:
+    if backend not in {"auto", "onnxruntime"} or precision not in {"auto", "fp32"}:
+        raise SettingsError(
+            f"nano runs on onnxruntime in fp32, not on {backend} in {precision}: leave TOCSIN_ENCODER_BACKEND and "
+            "TOCSIN_ENCODER_PRECISION at auto, or choose a CLOSP release"
+        )
 
 
 def find(release: str | Path) -> Files:

@@ -21,7 +21,7 @@ from encoders.pull import Note, _remember
 from encoders.release import REPOSITORIES, find
 from encoders.runtime import EngineRefused, Inputs
 from encoders.tuned import Conditions
-from schemas.errors import Rejected, ReleaseMismatch, ReleaseNotFound
+from schemas.errors import Rejected, ReleaseMismatch, ReleaseNotFound, SettingsError
 
 
 class Means:
@@ -232,6 +232,13 @@ def test_cache_folder_of_the_platform(monkeypatch: pytest.MonkeyPatch, tmp_path:
 def test_published_release_that_is_not_here(cache: Path, name: str) -> None:
     with pytest.raises(ReleaseNotFound, match=f"tocsin encoder pull {REPOSITORIES[name]}"):
         load(name)
+
+
+@pytest.mark.parametrize("how", [{"backend": "openvino"}, {"precision": "int8"}])
+def test_nano_is_not_run_otherwise_than_asked(how: dict[str, str]) -> None:
+    with pytest.raises(SettingsError, match="nano runs on onnxruntime in fp32, not on"):
+        load("nano", **how)
+    assert load("nano", threads=1, backend="onnxruntime", precision="fp32").release.startswith("nano-")
 
 
 @pytest.mark.parametrize("name", ["closp", "no/such/folder", ""])

@@ -5,12 +5,12 @@ imported before it is known to be there, so that a plain installation needs neit
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
+from typing import ClassVar, Literal
 
 from encoders.engines import Builder, Request, Runtime, checked_engine, compare
 from encoders.runtime import Engine, EngineRefused
@@ -61,50 +61,50 @@ class TensorRt:
         return TensorRtEngine(path, request.subject)
 
 
-@dataclass(frozen=True, slots=True)
-class OpenVino:
-    """Opens ONNX files with OpenVINO, which computes convolutions as they are."""
+class OnnxFiles:
+    """Builds ONNX files, which need no building: the tower as it is, lowered, or quantised."""
 
-    key: str = field(default_factory=lambda: f"openvino{version('openvino')}")
+    lowered: ClassVar[bool]
+    """Whether convolutions are written in the form that a runtime without fast ones computes best."""
 
     def build(self, builder: Builder, request: Request, path: Path) -> None:
         """See `encoders.engines.Runtime`."""
-        if request.arithmetic == "int8":
-            _quantised(builder, request.tower, path)
-        else:
-            builder.export(request.tower, path, lowered=False)
+        if request.arithmetic != "int8":
+            builder.export(request.tower, path, lowered=self.lowered)
+            return
+        batches = builder.calibration(request.tower)
+        with TemporaryDirectory(prefix="tocsin-int8-") as folder:
+            whole = Path(folder) / "fp32.onnx"
+            builder.export(request.tower, whole, lowered=False)
+            quantise(whole, path, batches)
+
+
+class OpenVino(OnnxFiles):
+    """Opens ONNX files with OpenVINO, which computes convolutions as they are."""
+
+    lowered = False
+
+    def __init__(self) -> None:
+        self.key = f"openvino{version('openvino')}"
 
     def open(self, path: Path, request: Request) -> Engine:
         """See `encoders.engines.Runtime`."""
         return openvino.OpenVinoEngine(path, request.arithmetic, request.threads)
 
 
-@dataclass(frozen=True, slots=True)
-class OnnxRuntime:
+class OnnxRuntime(OnnxFiles):
     """Opens ONNX files with ONNX Runtime, whose convolutions need the lowered form."""
 
-    key: str = field(default_factory=lambda: f"ort{version('onnxruntime')}")
+    lowered = True
 
-    def build(self, builder: Builder, request: Request, path: Path) -> None:
-        """See `encoders.engines.Runtime`."""
-        if request.arithmetic == "int8":
-            _quantised(builder, request.tower, path)
-        else:
-            builder.export(request.tower, path, lowered=True)
+    def __init__(self) -> None:
+        self.key = f"ort{version('onnxruntime')}"
 
     def open(self, path: Path, request: Request) -> Engine:
         """See `encoders.engines.Runtime`."""
         from encoders.runtimes.ort import OnnxEngine  # noqa: PLC0415 - listing backends loads none of them
 
         return OnnxEngine(path, request.threads, request.arithmetic)
-
-
-def _quantised(builder: Builder, tower: str, path: Path) -> None:
-    batches = builder.calibration(tower)
-    with TemporaryDirectory(prefix="tocsin-int8-") as folder:
-        whole = Path(folder) / "fp32.onnx"
-        builder.export(tower, whole, lowered=False)
-        quantise(whole, path, batches)
 
 
 def _from_files(runtime: Callable[[], Runtime]) -> "Opener":

@@ -129,6 +129,25 @@ class Graphs:
             raise EngineRefused(f"{self._name} is closed: open it again")
 
 
+class GraphEngine:
+    """What engines share that run as recorded graphs; each makes its own."""
+
+    _graphs: Graphs
+
+    @property
+    def device(self) -> str:
+        """See `encoders.runtime.DeviceEngine`."""
+        return cuda.DEVICE
+
+    def run(self, inputs: Inputs) -> NDArray[np.float32]:
+        """See `encoders.runtime.Engine.run`."""
+        return self._graphs.run(inputs)
+
+    def on_device(self, inputs: Tensors) -> Tensor:
+        """See `Graphs.on_device`."""
+        return self._graphs.on_device(inputs)
+
+
 class Slot:
     """Memory, work and graph of one run of a bucket."""
 

@@ -13,14 +13,13 @@ from typing import Any
 import numpy as np
 import structlog
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from encoders.runtime import EngineRefused, Inputs
+from encoders.runtime import EngineRefused
 from encoders.runtimes import cuda, nvidia
 from encoders.runtimes.batches import Row, Rows
 from encoders.runtimes.engine_files import read_engine
-from encoders.runtimes.graphs import Graphs, Tensors
+from encoders.runtimes.graphs import GraphEngine, Graphs, Tensors
 from encoders.runtimes.onnx_files import read_model
 from encoders.runtimes.onnx_precision import in_precision
 from encoders.runtimes.tensorrt_build import Log
@@ -28,7 +27,7 @@ from encoders.runtimes.tensorrt_build import Log
 log = structlog.get_logger()
 
 
-class TensorRtEngine:
+class TensorRtEngine(GraphEngine):
     """One tower on TensorRT or TensorRT-RTX.
 
     Args:
@@ -61,19 +60,6 @@ class TensorRtEngine:
         """Library, version, precision, GPU, batch sizes."""
         batches = "/".join(str(each) for each in self._made.buckets)
         return f"{self._made.backend} {self._made.library}, {self._made.precision}, {nvidia.gpu().name}, by {batches}"
-
-    @property
-    def device(self) -> str:
-        """See `encoders.runtime.DeviceEngine`."""
-        return cuda.DEVICE
-
-    def run(self, inputs: Inputs) -> NDArray[np.float32]:
-        """See `encoders.runtime.Engine.run`."""
-        return self._graphs.run(inputs)
-
-    def on_device(self, inputs: Tensors) -> Tensor:
-        """See `encoders.runtimes.graphs.Graphs.on_device`."""
-        return self._graphs.on_device(inputs)
 
     def refit(self, onnx: Path, model: str) -> None:
         """Take the weights of a retrained model of the same architecture.

@@ -6,22 +6,20 @@ Stops at running: the module's weights are in place when it arrives. It is what 
 from collections.abc import Sequence
 from copy import deepcopy
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from encoders.runtime import EngineRefused, Inputs
 from encoders.runtimes import cuda, nvidia
 from encoders.runtimes.batches import BUCKETS, rows_of
-from encoders.runtimes.graphs import Graphs, Tensors
+from encoders.runtimes.graphs import GraphEngine, Graphs, Tensors
 from encoders.runtimes.onnx_precision import Floating
 
 DTYPES: dict[Floating, torch.dtype] = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 """What torch calls them."""
 
 
-class TorchCudaEngine:
+class TorchCudaEngine(GraphEngine):
     """One tower through torch.compile, with one CUDA graph a bucket.
 
     Args:
@@ -63,19 +61,6 @@ class TorchCudaEngine:
         """Runtime, version, precision, GPU, batch sizes."""
         batches = "/".join(str(each) for each in self._buckets)
         return f"torch-cuda {torch.__version__}, {self._precision}, {nvidia.gpu().name}, by {batches}"
-
-    @property
-    def device(self) -> str:
-        """See `encoders.runtime.DeviceEngine`."""
-        return cuda.DEVICE
-
-    def run(self, inputs: Inputs) -> NDArray[np.float32]:
-        """See `encoders.runtime.Engine.run`."""
-        return self._graphs.run(inputs)
-
-    def on_device(self, inputs: Tensors) -> Tensor:
-        """See `encoders.runtimes.graphs.Graphs.on_device`."""
-        return self._graphs.on_device(inputs)
 
     def close(self) -> None:
         """Free all memory on the GPU; running afterwards is refused."""

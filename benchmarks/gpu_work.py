@@ -288,7 +288,7 @@ def _flops(tower: nn.Module, chip: NDArray[np.float32]) -> float:
 def _asked(backend: TensorRtBackend, subject: Subject) -> str:
     """What the library itself says of an engine for the GPUs that it names, on the one here; empty without a word."""
     try:
-        library = nvidia.library(backend)
+        library = nvidia.bindings(backend)
     except (ImportError, OSError):
         return ""
     targets = nvidia.targets(library)

@@ -29,7 +29,7 @@ class TensorRt:
     @property
     def key(self) -> str:
         """See `encoders.engines.Runtime`."""
-        return f"{self.backend}{nvidia.library(self.backend).__version__}-{nvidia.gpu().slug}"
+        return f"{self.backend}{nvidia.bindings(self.backend).__version__}-{nvidia.gpu().slug}"
 
     def build(self, builder: Builder, request: Request, path: Path) -> None:
         """See `encoders.engines.Runtime`. fp16 is refused where activations come near its largest number."""

@@ -30,7 +30,7 @@ class Description:
 
     Attributes:
         backend: library that built it.
-        library: its version.
+        version: of that library.
         gpu: name of the GPU, or of the architectures, it was built for.
         precision: type that most of it computes in.
         model: release and tower.
@@ -40,7 +40,7 @@ class Description:
     """
 
     backend: TensorRtBackend
-    library: str
+    version: str
     gpu: str
     precision: Floating
     model: str
@@ -53,12 +53,12 @@ class Description:
         """Name of the engine's file without suffix; another for anything that would make another engine."""
         layout = json.dumps([sorted(self.buckets), sorted(self.shapes.items())])
         digest = hashlib.sha256(layout.encode()).hexdigest()[:8]
-        return "-".join((self.model, self.backend, self.library, self.gpu, self.precision, digest))
+        return "-".join((self.model, self.backend, self.version, self.gpu, self.precision, digest))
 
     @property
     def origin(self) -> str:
         """For messages: what built it, for what."""
-        return f"{self.backend} {self.library} for {self.gpu}"
+        return f"{self.backend} {self.version} for {self.gpu}"
 
 
 def write_engine(path: Path, description: Description, plan: bytes) -> None:

@@ -83,7 +83,7 @@ def has_driver() -> bool:
     return True
 
 
-def library(backend: NvidiaBackend) -> ModuleType:
+def bindings(backend: NvidiaBackend) -> ModuleType:
     """The backend's library.
 
     Raises:
@@ -112,7 +112,7 @@ def targets(library: ModuleType) -> tuple[int, ...]:
 
 def _without_library(backend: NvidiaBackend) -> str | None:
     try:
-        library(backend)
+        bindings(backend)
     except (ImportError, OSError) as error:
         return f"{backend} is not installed ({error}): {INSTALL[backend]}"
     return None
@@ -120,7 +120,7 @@ def _without_library(backend: NvidiaBackend) -> str | None:
 
 def _unserved(backend: NvidiaBackend) -> str | None:
     """Whether the library names the architectures that it compiles for, and the GPU here is not among them."""
-    module = library(backend)
+    module = bindings(backend)
     served, here = targets(module), gpu()
     if not served or here.sm in served:
         return None

@@ -46,8 +46,8 @@ class TensorRtEngine(GraphEngine):
         reason = nvidia.unavailable(self._made.backend)
         if reason is not None:
             raise EngineRefused(f"{path}, built by {self._made.origin}, cannot run here: {reason}")
-        self._library = nvidia.library(self._made.backend)
-        self._log = Log(self._library)
+        self._bindings = nvidia.bindings(self._made.backend)
+        self._log = Log(self._bindings)
         self._engine: Any = self._loaded(plan)
         workspace = cuda.device((max(1, self._engine.device_memory_size_v2),), torch.uint8)
         self._workspace: Tensor | None = workspace
@@ -59,7 +59,7 @@ class TensorRtEngine(GraphEngine):
     def name(self) -> str:
         """Library, version, precision, GPU, batch sizes."""
         batches = "/".join(str(each) for each in self._made.buckets)
-        return f"{self._made.backend} {self._made.library}, {self._made.precision}, {nvidia.gpu().name}, by {batches}"
+        return f"{self._made.backend} {self._made.version}, {self._made.precision}, {nvidia.gpu().name}, by {batches}"
 
     def refit(self, onnx: Path, model: str) -> None:
         """Take the weights of a retrained model of the same architecture.
@@ -94,25 +94,25 @@ class TensorRtEngine(GraphEngine):
     def _loaded(self, plan: bytes) -> Any:
         reason = self._invalid(plan)
         if reason is None:
-            engine = self._library.Runtime(self._log.logger).deserialize_cuda_engine(plan)
+            engine = self._bindings.Runtime(self._log.logger).deserialize_cuda_engine(plan)
             if engine is not None:
                 return engine
             reason = self._log.reason
-        here = f"{self._made.backend} {self._library.__version__} on {nvidia.gpu().slug}"
+        here = f"{self._made.backend} {self._bindings.__version__} on {nvidia.gpu().slug}"
         raise EngineRefused(
             f"{self._path} was built by {self._made.origin}; here is {here}: {reason}; delete it and build it again"
         )
 
     def _invalid(self, plan: bytes) -> str | None:
         """Why the engine cannot run here, by the library's own answer where its API has one."""
-        if hasattr(self._library.Runtime, "get_engine_validity"):
-            return invalidity(self._library, plan)
-        same = (self._library.__version__, nvidia.gpu().slug) == (self._made.library, self._made.gpu)
+        if hasattr(self._bindings.Runtime, "get_engine_validity"):
+            return invalidity(self._bindings, plan)
+        same = (self._bindings.__version__, nvidia.gpu().slug) == (self._made.version, self._made.gpu)
         return None if same else "they differ"
 
     def _take_weights(self, content: bytes) -> None:
-        refitter = self._library.Refitter(self._engine, self._log.logger)
-        parser = self._library.OnnxParserRefitter(refitter, self._log.logger)
+        refitter = self._bindings.Refitter(self._engine, self._log.logger)
+        parser = self._bindings.OnnxParserRefitter(refitter, self._log.logger)
         if not parser.refit_from_bytes(content) or not refitter.refit_cuda_engine():
             raise EngineRefused(self._log.reason)
 
@@ -137,7 +137,7 @@ class TensorRtEngine(GraphEngine):
         return work
 
     def _new_context(self) -> Any:
-        ours = self._library.ExecutionContextAllocationStrategy.USER_MANAGED
+        ours = self._bindings.ExecutionContextAllocationStrategy.USER_MANAGED
         if not hasattr(self._engine, "create_runtime_config"):
             return self._engine.create_execution_context(ours)
         config = self._engine.create_runtime_config()
@@ -145,15 +145,15 @@ class TensorRtEngine(GraphEngine):
         if hasattr(config, "dynamic_shapes_kernel_specialization_strategy"):
             # By default RTX compiles for a shape in the background, and the graph would keep the stopgap kernels.
             config.dynamic_shapes_kernel_specialization_strategy = (
-                self._library.DynamicShapesKernelSpecializationStrategy.EAGER
+                self._bindings.DynamicShapesKernelSpecializationStrategy.EAGER
             )
         return self._engine.create_execution_context(config)
 
     def _rows(self) -> Rows:
         """Rows of the inputs, with the library's types."""
         kinds: dict[Any, np.dtype[Any]] = {
-            self._library.DataType.FLOAT: np.dtype(np.float32),
-            self._library.DataType.INT64: np.dtype(np.int64),
+            self._bindings.DataType.FLOAT: np.dtype(np.float32),
+            self._bindings.DataType.INT64: np.dtype(np.int64),
         }
         return {
             name: Row(shape, kinds[self._engine.get_tensor_dtype(name)]) for name, shape in self._made.shapes.items()
@@ -174,7 +174,7 @@ def invalidity(library: ModuleType, plan: bytes) -> str | None:
     kept = Log(library)
     validity, bits = library.Runtime(kept.logger).get_engine_validity(plan)
     if validity == library.EngineValidity.SUBOPTIMAL:
-        log.warning("engine was built for other GPUs and is slower here", library=library.__version__)
+        log.warning("engine was built for other GPUs and is slower here", version=library.__version__)
     if validity != library.EngineValidity.INVALID:
         return None
     causes = library.EngineInvalidityDiagnostics.__members__.items()

@@ -98,7 +98,7 @@ def build(
     content = in_precision(read_model(onnx, model), precision).SerializeToString()
     made = Description(
         backend=backend,
-        library=library.__version__,
+        version=library.__version__,
         gpu=nvidia.gpu().slug if targets is None else "-".join(f"sm{each}" for each in targets),
         precision=precision,
         model=model,
@@ -119,7 +119,7 @@ def build(
 def _library(backend: TensorRtBackend, targets: Sequence[int] | None) -> ModuleType:
     """The library, if it can build for these targets here."""
     try:
-        library = nvidia.library(backend)
+        library = nvidia.bindings(backend)
     except (ImportError, OSError) as error:
         raise EngineRefused(f"{backend} is not installed ({error}): {nvidia.INSTALL[backend]}") from error
     if targets is None:
@@ -144,7 +144,7 @@ def _plan(library: ModuleType, content: bytes, made: Description, targets: Seque
     parser = library.OnnxParser(network, kept.logger)
     if not parser.parse(content):
         faults = "; ".join(str(parser.get_error(index)) for index in range(parser.num_errors))
-        raise EngineRefused(f"{made.backend} {made.library} cannot read {made.model}: {faults or kept.reason}")
+        raise EngineRefused(f"{made.backend} {made.version} cannot read {made.model}: {faults or kept.reason}")
     config = builder.create_builder_config()
     for bucket in made.buckets:
         config.add_optimization_profile(_profile(builder, bucket, made))

@@ -139,7 +139,7 @@ def test_rtx_engine_for_other_gpus_is_refused_by_the_librarys_own_answer(closp: 
     reason = nvidia.unavailable("tensorrt-rtx")
     if reason is not None:
         pytest.skip(reason)
-    newer = [each for each in nvidia.targets(nvidia.library("tensorrt-rtx")) if each > nvidia.gpu().sm]
+    newer = [each for each in nvidia.targets(nvidia.bindings("tensorrt-rtx")) if each > nvidia.gpu().sm]
     if not newer:
         pytest.skip("the GPU here is the newest that TensorRT-RTX names")
     other = newer[-1]

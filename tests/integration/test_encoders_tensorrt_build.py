@@ -30,7 +30,7 @@ BUCKETS = (1, 32)
 @pytest.fixture(autouse=True)
 def rtx() -> None:
     try:
-        nvidia.library("tensorrt-rtx")
+        nvidia.bindings("tensorrt-rtx")
     except ImportError as error:
         pytest.skip(f"TensorRT-RTX is not installed ({error}): pip install 'tocsin[tensorrt-rtx]'")
 
@@ -145,4 +145,4 @@ def test_engine_does_not_open_without_a_gpu(nano: Path, tmp_path: Path) -> None:
 
 
 def test_library_says_itself_that_a_plan_is_damaged() -> None:
-    assert invalidity(nvidia.library("tensorrt-rtx"), b"no plan at all" * 10) == "malformed engine"
+    assert invalidity(nvidia.bindings("tensorrt-rtx"), b"no plan at all" * 10) == "malformed engine"

@@ -12,7 +12,7 @@ from encoders.runtimes.engine_files import Description, read_engine, write_engin
 
 TURING = Description(
     backend="tensorrt-rtx",
-    library="1.7.1.116",
+    version="1.7.1.116",
     gpu="sm75",
     precision="fp16",
     model="closp-rn-0123456789ab-s2",
@@ -38,7 +38,7 @@ def test_name_says_model_library_gpu_and_precision() -> None:
     [
         {"model": "closp-rn-0123456789ab-s1"},
         {"backend": "tensorrt"},
-        {"library": "1.8.0.1"},
+        {"version": "1.8.0.1"},
         {"gpu": "sm86"},
         {"precision": "bf16"},
         {"buckets": (1, 8, 32)},

@@ -18,7 +18,7 @@ CAPABILITIES = SimpleNamespace(__members__=dict.fromkeys(("NONE", "CURRENT", "SM
 def installed(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """Every library is installed, and the GPU is an H100."""
     rtx, other = SimpleNamespace(__version__="1.7.1.116", ComputeCapability=CAPABILITIES), SimpleNamespace()
-    monkeypatch.setattr(nvidia, "library", lambda backend: rtx if backend == "tensorrt-rtx" else other)
+    monkeypatch.setattr(nvidia, "bindings", lambda backend: rtx if backend == "tensorrt-rtx" else other)
     monkeypatch.setattr(nvidia, "gpu", lambda: nvidia.Gpu("NVIDIA H100 80GB HBM3", 90))
     monkeypatch.setattr(nvidia, "is_installed", lambda _backend: True)
     monkeypatch.setattr(nvidia, "has_driver", lambda: True)
@@ -37,7 +37,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 def test_library_is_absent(monkeypatch: pytest.MonkeyPatch, backend: str, advice: str) -> None:
     monkeypatch.setitem(nvidia.MODULES, backend, ("no_such_module_here",))
     with pytest.raises(ImportError, match="no module no_such_module_here"):
-        nvidia.library(backend)
+        nvidia.bindings(backend)
     reason = nvidia.unavailable(backend)
     assert reason is not None and reason.startswith(f"{backend} is not installed (no module")
     assert re.search(advice, reason)
@@ -48,7 +48,7 @@ def test_library_that_cannot_find_what_it_links_to(monkeypatch: pytest.MonkeyPat
     def broken(_backend: str) -> ModuleType:
         raise OSError("libtensorrt_rtx.so.1: cannot open shared object file")
 
-    monkeypatch.setattr(nvidia, "library", broken)
+    monkeypatch.setattr(nvidia, "bindings", broken)
     assert "cannot open shared object file" in str(nvidia.unavailable("tensorrt-rtx"))
 
 
@@ -69,7 +69,7 @@ def test_no_driver(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
 @pytest.mark.usefixtures("installed")
 def test_without_a_driver_nothing_heavy_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nvidia, "has_driver", lambda: False)
-    monkeypatch.setattr(nvidia, "library", lambda _backend: pytest.fail("imported"))
+    monkeypatch.setattr(nvidia, "bindings", lambda _backend: pytest.fail("imported"))
     assert nvidia.unavailable("tensorrt") == "no NVIDIA driver is installed"
 
 

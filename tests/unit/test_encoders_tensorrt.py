@@ -28,7 +28,7 @@ ROW = 4
 
 DESCRIPTION = Description(
     backend="tensorrt-rtx",
-    library="1.7.1.116",
+    version="1.7.1.116",
     gpu=HERE,
     precision="fp32",
     model="toy-s2",
@@ -212,7 +212,7 @@ class Profile(dict):
 @pytest.fixture
 def library(monkeypatch: pytest.MonkeyPatch, cpu_as_gpu) -> Library:
     pretended = Library()
-    monkeypatch.setattr(nvidia, "library", lambda _backend: pretended)
+    monkeypatch.setattr(nvidia, "bindings", lambda _backend: pretended)
     monkeypatch.setattr(nvidia, "unavailable", lambda _backend: None)
     return pretended
 
@@ -267,7 +267,7 @@ def test_truncated_engine_never_reaches_the_library(
 ) -> None:
     path = file(tmp_path)
     path.write_bytes(path.read_bytes()[:-1])
-    monkeypatch.setattr(nvidia, "library", lambda _backend: pytest.fail("was asked"))
+    monkeypatch.setattr(nvidia, "bindings", lambda _backend: pytest.fail("was asked"))
     with pytest.raises(EngineRefused, match="is truncated: 3 of 4 bytes"):
         TensorRtEngine(path, "toy-s2")
 
@@ -286,10 +286,10 @@ def test_engine_of_another_gpu_and_version_by_the_librarys_answer(library: Libra
         rf"here is tensorrt-rtx 1\.7\.1\.116 on {HERE}: version mismatch, unsupported cc; delete it and build it again"
     )
     with pytest.raises(EngineRefused, match=reason):
-        TensorRtEngine(file(tmp_path, library="1.6.0.0", gpu="sm120"), "toy-s2")
+        TensorRtEngine(file(tmp_path, version="1.6.0.0", gpu="sm120"), "toy-s2")
 
 
-@pytest.mark.parametrize("other", [{"library": "11.0.0"}, {"gpu": "nvidia-h100-80gb-hbm3-sm90"}])
+@pytest.mark.parametrize("other", [{"version": "11.0.0"}, {"gpu": "nvidia-h100-80gb-hbm3-sm90"}])
 def test_engine_of_another_gpu_or_version_where_the_api_has_no_answer(
     library: Library, tmp_path: Path, other: dict[str, str]
 ) -> None:

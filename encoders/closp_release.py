@@ -133,7 +133,7 @@ def load_closp(
         threads: threads for one batch; ``None``: what was tuned, else all available cores.
         backend: see `schemas.backends.Backend`.
         precision: of the image towers, see `schemas.backends.Precision`. Vectors of int8 towers are a release of
-            their own: their cosines differ in the third digit.
+            their own: their cosines differ in the fourth digit.
         chips: makes chips of a sensor in physical units, for int8 engines that are not built yet.
 
     Raises:

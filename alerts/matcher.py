@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from alerts.announce import republish
-from alerts.calibrate import Calibrator
+from alerts.budgets.calibrate import Calibrator
+from alerts.incidents.announce import republish
 from alerts.matching import Matcher
 from alerts.settings import MatcherSettings
 from archive import open_archive

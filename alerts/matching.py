@@ -16,13 +16,13 @@ import structlog
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from alerts.announce import tell_opened, tell_updates
-from alerts.calibrate import Calibrator
-from alerts.incidents import join
+from alerts.budgets.calibrate import Calibrator
+from alerts.incidents.announce import tell_opened, tell_updates
+from alerts.incidents.join import join
 from alerts.locks import serialise
-from alerts.match import match
+from alerts.percolation.match import match
+from alerts.percolation.standing import StandingQueries
 from alerts.settings import MatcherSettings
-from alerts.standing import StandingQueries
 from schemas import outbox
 from schemas.database import reading, transaction
 from schemas.messages import Acquisition, EmbeddingBatch, Match, StandingQuery

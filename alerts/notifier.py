@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from alerts import deliveries
-from alerts.notifying import Notifier
 from alerts.settings import NotifierSettings
+from alerts.telling import deliveries
+from alerts.telling.notifying import Notifier
 from schemas.bus import Step, serve
 from schemas.database import connect, migrate
 from schemas.logs import configure

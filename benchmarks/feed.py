@@ -17,7 +17,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from alerts import queries
-from alerts.listing import list_alerts
+from alerts.incidents.listing import list_alerts
 from archive import ArchiveFilter, open_archive
 from benchmarks.report import emit
 from commands.output import properties_of

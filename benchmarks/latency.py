@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from alerts.stages import STAGES, stages
+from alerts.incidents.stages import STAGES, stages
 from benchmarks.report import emit
 from benchmarks.stack import ask_for_anything, watched
 from commands.services import drain

@@ -21,7 +21,7 @@ import numpy as np  # noqa: E402
 import shapely  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 
-from alerts.percolate import Points, Standing, percolate  # noqa: E402
+from alerts.percolation.percolate import Points, Standing, percolate  # noqa: E402
 from benchmarks.report import emit  # noqa: E402
 
 CELLS, QUERIES, DIMENSION = 1000, 10_000, 384

@@ -26,7 +26,7 @@ def list_(
 ) -> None:
     """Show alerts, one for each incident, as it stands now; --json gives a GeoJSON FeatureCollection."""
     from alerts import queries
-    from alerts.listing import list_alerts
+    from alerts.incidents.listing import list_alerts
 
     engine = open_database(open_stack(data))
     which = queries.show(engine, query).query_id if query else None
@@ -62,7 +62,7 @@ def coverage(
     from shapely.geometry import shape
 
     from alerts import queries
-    from alerts.coverage import coverage_of, summary
+    from alerts.coverage.summary import coverage_of, summary
 
     engine = open_database(open_stack(data))
     period = {

@@ -79,8 +79,8 @@ class DemoReport:
 
 def compare(engine: Engine, scenario: Scenario, queries: Mapping[str, str]) -> DemoReport:
     """Hold the alerts against the truth."""
-    from alerts.listing import list_alerts
-    from alerts.stages import stages
+    from alerts.incidents.listing import list_alerts
+    from alerts.incidents.stages import stages
 
     alerts = tuple(properties_of(list_alerts(engine)))
     events, explained = [], set()

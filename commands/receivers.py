@@ -39,7 +39,7 @@ def add(
 
     As soon as one receiver is added, the terminal and the data folder are told only if they are added too.
     """
-    from alerts import receivers
+    from alerts.telling import receivers
 
     secret = secret_file.read_text().strip() if secret_file else ""
     folder, url = (target, "") if kind in ("cap", "geojson") else ("", target)
@@ -58,7 +58,7 @@ def add(
 @receiver.command("list")
 def list_(data: Data = None, as_json: Json = False) -> None:
     """Show who is told; keys are masked."""
-    from alerts import receivers
+    from alerts.telling import receivers
 
     stack = open_stack(data)
     found = [one.shown() for one in receivers.list_receivers(open_database(stack), stack.data)]
@@ -72,7 +72,7 @@ def list_(data: Data = None, as_json: Json = False) -> None:
 @receiver.command("remove")
 def remove(name: str, data: Data = None, as_json: Json = False) -> None:
     """Tell it no more; what was on its way to it is given up."""
-    from alerts import receivers
+    from alerts.telling import receivers
 
     receivers.remove(open_database(open_stack(data)), name)
     print_json({"removed": name}) if as_json else say(f"receiver {name} removed")

@@ -1,6 +1,6 @@
 """In: vectors of ordinary ground, or the small file of them. Out: the other of the two.
 
-Stops at storage: `training.background` makes the vectors, `alerts.thresholds` uses them.
+Stops at storage: `training.background` makes the vectors, `alerts.budgets.thresholds` uses them.
 """
 
 from pathlib import Path

@@ -19,8 +19,9 @@ import numpy as np
 import pytest
 from sqlalchemy import select
 
-from alerts import queries, receivers
-from alerts.listing import list_alerts
+from alerts import queries
+from alerts.incidents.listing import list_alerts
+from alerts.telling import receivers
 from archive import ArchiveFilter, open_archive
 from archive.search import search_text, to_features
 from commands.services import drain, running

@@ -1,6 +1,6 @@
 """In: a release of Tocsin-nano. Out: `background.npz` beside it: what ordinary ground looks like to that release.
 
-Stops at vectors: `alerts.thresholds` turns them into thresholds for archives that hold too little of their own.
+Stops at vectors: `alerts.budgets.thresholds` turns them into thresholds for archives that hold too little of their own.
 
     python -m training.background --release encoders/weights/nano
 

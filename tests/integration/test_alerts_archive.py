@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, func, select
 
 from alerts import queries
-from alerts.calibrate import Calibrator
+from alerts.budgets.calibrate import Calibrator
 from alerts.matching import Matcher
 from alerts.places import centres
 from alerts.settings import MatcherSettings

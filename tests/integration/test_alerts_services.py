@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine, func, select
 
-from alerts import queries, receivers
+from alerts import queries
+from alerts.telling import receivers
 from embedded.broker import running
 from schemas.database import connect, migrate, reading
 from schemas.messages import Acquisition, EmbeddingBatch, stable_id

@@ -20,11 +20,12 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, func, select, text
 
-from alerts import deliveries, queries
-from alerts.calibrate import Calibrator
+from alerts import queries
+from alerts.budgets.calibrate import Calibrator
 from alerts.matching import Matcher
+from alerts.percolation.standing import StandingQueries
 from alerts.settings import MatcherSettings
-from alerts.standing import StandingQueries
+from alerts.telling import deliveries
 from ingest import ledger
 from ingest.enter import Pass, enter
 from ingest.ledger import Outcome

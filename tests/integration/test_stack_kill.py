@@ -23,7 +23,8 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine, func, select
 
-from alerts import queries, receivers
+from alerts import queries
+from alerts.telling import receivers
 from archive import ArchiveFilter, open_archive
 from commands.services import drain, running
 from embedded.progress import unfinished

@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, func, inspect, select
 
-from alerts import queries, receivers
+from alerts import queries
+from alerts.telling import receivers
 from archive import ArchiveFilter, open_archive
 from commands.services import drain, keep, running
 from embedded.services import services

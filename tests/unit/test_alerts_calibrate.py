@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
-from alerts.calibrate import Calibrator
+from alerts.budgets.calibrate import Calibrator
+from alerts.percolation.standing import Held
 from alerts.settings import MatcherSettings
-from alerts.standing import Held
 from schemas.errors import NotUnderstood
 from schemas.messages import StandingQuery, stable_id
 

@@ -12,10 +12,10 @@ import pytest
 import shapely
 from sqlalchemy import Engine
 
-from alerts.announce import outline
-from alerts.coverage import coverage_of, summary
-from alerts.listing import list_alerts, show_alert
-from alerts.stages import STAGES, stages
+from alerts.coverage.summary import coverage_of, summary
+from alerts.incidents.announce import outline
+from alerts.incidents.listing import list_alerts, show_alert
+from alerts.incidents.stages import STAGES, stages
 from schemas.cells import cell_at, cells_in
 from schemas.database import connect, migrate, transaction
 from schemas.errors import NotFound

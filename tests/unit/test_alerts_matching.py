@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import Engine, func, select
 
 from alerts import queries
-from alerts.announce import republish
-from alerts.calibrate import Calibrator
+from alerts.budgets.calibrate import Calibrator
+from alerts.incidents.announce import republish
 from alerts.matching import Matcher
 from alerts.settings import MatcherSettings
 from schemas.cells import cell_at, cell_of

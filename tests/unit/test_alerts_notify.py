@@ -20,15 +20,15 @@ import shapely
 from lxml import etree
 from sqlalchemy import Engine, select
 
-from alerts import deliveries, receivers
-from alerts.addresses import refuse_private
-from alerts.announce import outline
-from alerts.cap import Earlier, cap, category
-from alerts.geojson import feature
-from alerts.notify import write_line
-from alerts.notifying import Notifier
+from alerts.incidents.announce import outline
 from alerts.settings import NotifierSettings
-from alerts.webhook import retry_after, sign
+from alerts.telling import deliveries, receivers
+from alerts.telling.addresses import refuse_private
+from alerts.telling.cap import Earlier, cap, category
+from alerts.telling.geojson import feature
+from alerts.telling.notify import write_line
+from alerts.telling.notifying import Notifier
+from alerts.telling.webhook import retry_after, sign
 from schemas.cells import cell_at
 from schemas.database import connect, migrate, reading, transaction
 from schemas.errors import DeliveryFailed, NotFound, Rejected, UsageError

@@ -8,8 +8,8 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alerts import percolate as module
-from alerts.percolate import Points, Standing, percolate
+from alerts.percolation import percolate as module
+from alerts.percolation.percolate import Points, Standing, percolate
 
 
 def unit(rng: np.random.Generator, n: int) -> np.ndarray:

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from alerts.background import History, read_history
+from alerts.budgets.background import History, read_history
+from alerts.budgets.thresholds import ReleaseBackground, allowed_incidents, centre_and_sigma, replay, threshold
 from alerts.places import centres, groups, reach_km
 from alerts.settings import MatcherSettings
-from alerts.thresholds import ReleaseBackground, allowed_incidents, centre_and_sigma, replay, threshold
 from schemas.cells import cell_of
 from schemas.messages import Budget, Embedding, Mode, StandingQuery, stable_id
 

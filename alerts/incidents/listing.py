@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import Engine, Select, func, select
 from sqlalchemy.orm import Session
 
-from alerts.geojson import GeoJSON, collection, feature, matches
+from alerts.telling.geojson import GeoJSON, collection, feature, matches
 from schemas.database import reading
 from schemas.errors import NotFound
 from schemas.messages import Alert, utc

@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 from sqlalchemy import Engine, func, select
 
-from alerts.background import History, read_history
+from alerts.budgets.background import History, read_history
+from alerts.budgets.thresholds import ReleaseBackground, Threshold, WithBackground, WithCalibration, threshold
 from alerts.locks import serialise
+from alerts.percolation.standing import Held
 from alerts.queries import LOCK, bump
 from alerts.settings import MatcherSettings
-from alerts.standing import Held
-from alerts.thresholds import ReleaseBackground, Threshold, WithBackground, WithCalibration, threshold
 from archive.interface import Archive, ArchiveFilter
 from schemas.database import reading, transaction
 from schemas.errors import Rejected

@@ -13,11 +13,11 @@ from threading import Lock
 import structlog
 from sqlalchemy import Engine
 
-from alerts import deliveries
-from alerts.notify import tell
-from alerts.receivers import Receiver, list_receivers
 from alerts.settings import NotifierSettings
-from alerts.webhook import ReceiverBusy
+from alerts.telling import deliveries
+from alerts.telling.notify import tell
+from alerts.telling.receivers import Receiver, list_receivers
+from alerts.telling.webhook import ReceiverBusy
 from schemas.errors import DeliveryFailed
 from schemas.messages import Alert
 

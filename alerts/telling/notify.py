@@ -16,13 +16,13 @@ from typing import TextIO
 
 from sqlalchemy import Engine, select
 
-from alerts import webhook
-from alerts.cap import Earlier, cap
-from alerts.deliveries import Due
-from alerts.geojson import collection, feature, matches
 from alerts.places import centres
-from alerts.receivers import Receiver
 from alerts.settings import NotifierSettings
+from alerts.telling import webhook
+from alerts.telling.cap import Earlier, cap
+from alerts.telling.deliveries import Due
+from alerts.telling.geojson import collection, feature, matches
+from alerts.telling.receivers import Receiver
 from schemas.database import reading
 from schemas.errors import DeliveryFailed
 from schemas.messages import Alert, utc

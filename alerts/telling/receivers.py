@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import Engine, select, update
 
-from alerts.addresses import refuse_private
+from alerts.telling.addresses import refuse_private
 from schemas.database import reading, transaction
 from schemas.errors import DeliveryFailed, NotFound, UsageError
 from schemas.messages import DeliveryState

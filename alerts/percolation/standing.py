@@ -16,7 +16,7 @@ from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 from sqlalchemy import Engine, Select, func, select
 
-from alerts.percolate import Standing
+from alerts.percolation.percolate import Standing
 from schemas.database import reading
 from schemas.messages import Mode, QueryStatus, Sensor, StandingQuery
 from schemas.tables import QueryRow, ThresholdRow

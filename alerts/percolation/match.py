@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from alerts.percolate import Points, percolate
+from alerts.percolation.percolate import Points, percolate
+from alerts.percolation.standing import Matrix
 from alerts.places import centres
-from alerts.standing import Matrix
 from schemas.messages import EmbeddingBatch, Match, StandingQuery
 
 

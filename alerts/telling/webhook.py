@@ -20,9 +20,9 @@ from functools import cache
 
 import httpx
 
-from alerts.addresses import refuse_private
-from alerts.geojson import feature, matches
-from alerts.receivers import Receiver
+from alerts.telling.addresses import refuse_private
+from alerts.telling.geojson import feature, matches
+from alerts.telling.receivers import Receiver
 from schemas.errors import DeliveryFailed
 from schemas.messages import Alert
 

@@ -18,7 +18,7 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from alerts.background import History
+from alerts.budgets.background import History
 from alerts.places import near, positions, reach_km
 from alerts.settings import MatcherSettings
 from schemas.messages import Budget, Mode, Sensor, StandingQuery

@@ -265,6 +265,12 @@ class StandingQuery(Message):
     budget: Budget = Budget(alarms=2, per_days=7)
     threshold: float | None = Field(default=None, ge=-2, le=2)
     """A person's own threshold on the score, instead of the budget's."""
+    wordings: tuple[str, ...] = ()
+    """The same in other words: a chip's score is the highest over the sentence and these."""
+    like: tuple[UUID, ...] = ()
+    """Points of the archive that show what is meant."""
+    unlike: tuple[UUID, ...] = ()
+    """Points of the archive that look similar and are not meant."""
     status: QueryStatus = QueryStatus.ACTIVE
     created_at: AwareDatetime
 

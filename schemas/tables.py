@@ -135,22 +135,33 @@ class QueryRow(Base):
 
 
 class ThresholdRow(Base):
-    """The score that a standing query's matches must pass, per release and sensor."""
+    """The score that a standing query's matches must pass, per release, sensor and stratum."""
 
     __tablename__ = "thresholds"
     query_id: Mapped[UUID] = mapped_column(ForeignKey("queries.query_id", ondelete="CASCADE"), primary_key=True)
     release: Mapped[str] = mapped_column(String(100), primary_key=True)
     sensor: Mapped[str] = mapped_column(String(2), primary_key=True)
+    stratum: Mapped[str] = mapped_column(String(20), primary_key=True, default="")
+    """Region and season that it holds for (`alerts.budgets.strata`); empty: wherever no other does."""
     vector: Mapped[bytes] = mapped_column(LargeBinary)
-    """The sentence's unit vector, float32 (384,), little-endian."""
+    """The query's unit vectors, float32 (k, 384), little-endian; its score is the highest of the k products."""
     score: Mapped[float | None] = mapped_column()
     """Threshold on the mode's score; none: not enough history, nothing fires on it."""
     presence: Mapped[float | None] = mapped_column()
     """Threshold on the presence score that must be passed as well in appearance mode."""
+    score_low: Mapped[float | None] = mapped_column()
+    score_high: Mapped[float | None] = mapped_column()
+    """Interval of the threshold, 90 %; none where nothing is known of it."""
     basis: Mapped[str] = mapped_column(String(20))
-    """archive, manual, release (the release's own background, until the archive has enough)."""
+    """archive, manual, release (the release's own background, until the archive has enough), none."""
     background: Mapped[int] = mapped_column()
     """How many archive scores it was computed from."""
+    needed: Mapped[int | None] = mapped_column()
+    """How many the budget asks for; none where that is not known."""
+    expected_per_week: Mapped[float | None] = mapped_column()
+    """Alarms to expect in a week at this threshold, over the query's area; none where that is not known."""
+    tail: Mapped[dict[str, object] | None] = mapped_column(JSON)
+    """The model of the scores' tail (`alerts.budgets.tails`), with its version."""
     computed_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
@@ -201,6 +212,38 @@ class AlertRow(Base):
     sent_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     notified_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     """When the notifier wrote its deliveries; alerts without it are published again at start."""
+
+
+class NoticeRow(Base):
+    """A notice as it went out."""
+
+    __tablename__ = "notices"
+    notice_id: Mapped[UUID] = mapped_column(primary_key=True)
+    sequence: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(String(20), index=True)
+    query_id: Mapped[UUID | None] = mapped_column(index=True)
+    cleared: Mapped[bool] = mapped_column()
+    """Whether it says that the matter is over."""
+    message: Mapped[str] = mapped_column()
+    """The `Notice`, JSON."""
+    sent_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    notified_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """When the notifier wrote its deliveries; notices without it are published again at start."""
+
+
+class VerdictRow(Base):
+    """What a person answered to an alert."""
+
+    __tablename__ = "verdicts"
+    verdict_id: Mapped[UUID] = mapped_column(primary_key=True)
+    alert_id: Mapped[UUID] = mapped_column(index=True)
+    incident_id: Mapped[UUID] = mapped_column(index=True)
+    query_id: Mapped[UUID] = mapped_column(index=True)
+    answer: Mapped[str] = mapped_column(String(10))
+    """true, false, unsure."""
+    message: Mapped[str] = mapped_column()
+    """The `Verdict`, JSON."""
+    given_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class ReceiverRow(Base):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from schemas.messages import Acquisition, Alert, EmbeddingBatch, Message
+from schemas.notices import Notice
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,9 @@ EMBEDDINGS = Topic("embeddings.v1", EmbeddingBatch, timedelta(days=7))
 """encoder → matcher. Key: as the acquisition's."""
 ALERTS = Topic("alerts.v1", Alert, timedelta(days=30))
 """matcher → notifier. Key: the incident's id."""
+NOTICES = Topic("notices.v1", Notice, timedelta(days=30))
+"""matcher → notifier. Key: the notice's id."""
 
-TOPICS = (ACQUISITIONS, BACKFILL, EMBEDDINGS, ALERTS)
+TOPICS = (ACQUISITIONS, BACKFILL, EMBEDDINGS, ALERTS, NOTICES)
 EMBEDDED_PARTITIONS, PRODUCTION_PARTITIONS = 4, 12
 """Partitions of each topic: how many workers can share one service's work."""

@@ -19,11 +19,12 @@ from sqlalchemy import Engine, delete, func, select
 from sqlalchemy.orm import Session
 
 from alerts.locks import serialise
+from schemas.cells import cell_of
 from schemas.database import reading, transaction
 from schemas.errors import NotFound, UsageError
 from schemas.geometry import GeoJSON, read_area, to_geojson
-from schemas.messages import Budget, Mode, QueryStatus, Sensor, StandingQuery
-from schemas.tables import QueryRow, ThresholdRow
+from schemas.messages import Budget, ChipName, Mode, QueryStatus, Sensor, StandingQuery
+from schemas.tables import AcquisitionRow, QueryRow, ThresholdRow
 
 SENSORS: tuple[Sensor, ...] = get_args(Sensor)
 LOCK = "queries"
@@ -50,6 +51,9 @@ def add(
     mode: str = Mode.APPEARANCE,
     budget: str | Budget = "2/week",
     threshold: float | None = None,
+    wordings: Sequence[str] = (),
+    like: Sequence[str] = (),
+    unlike: Sequence[str] = (),
 ) -> Added:
     """Register a standing query; it is in force for the next batch that a matcher takes.
 
@@ -61,9 +65,13 @@ def add(
         mode: "appearance" or "presence".
         budget: Alarms that can be borne over the area, such as "2/week" (`parse_budget`).
         threshold: A person's own threshold on the mode's score, instead of the budget's.
+        wordings: The same in other words, at most 8; the one that fits a chip best counts.
+        like: Chips that show what is meant, each "CELL@ITEM" as a search prints them.
+        unlike: Chips that look similar and are not meant, likewise.
 
     Raises:
         UsageError: one of them cannot be used; the text says which and what to write instead.
+        NotFound: an example chip's item has never been acquired.
     """
     query = _checked(
         query_id=uuid4(),
@@ -74,6 +82,9 @@ def add(
         mode=_mode(mode),
         budget=budget if isinstance(budget, Budget) else parse_budget(budget),
         threshold=threshold,
+        wordings=tuple(dict.fromkeys(" ".join(wording.split()) for wording in wordings)),
+        like=_chips(engine, like),
+        unlike=_chips(engine, unlike),
         created_at=datetime.now(UTC),
     )
     with transaction(engine) as session:
@@ -235,6 +246,23 @@ def _message(row: QueryRow) -> StandingQuery:
 
 def _same(one: StandingQuery, other: StandingQuery) -> bool:
     return one.sentence.casefold() == other.sentence.casefold() and one.area == other.area
+
+
+def _chips(engine: Engine, names: Sequence[str]) -> tuple[ChipName, ...]:
+    """Example chips by cell and item, as scenes that the ledger knows."""
+    found = []
+    for name in names:
+        cell, _, item_id = name.partition("@")
+        if not cell or not item_id:
+            raise UsageError(f"example {name!r}: write CELL@ITEM, such as 33TWN4512@S2C_33TWN_20260701_0_L2A")
+        known = select(AcquisitionRow.sensor, AcquisitionRow.physical_key).where(AcquisitionRow.item_id == item_id)
+        with reading(engine) as session:
+            row = session.execute(known.limit(1)).first()
+        if row is None:
+            raise NotFound(f"example {name!r}: no item {item_id} has been acquired; `tocsin search` shows what has")
+        sensor: Sensor = "s1" if row.sensor == "s1" else "s2"
+        found.append(ChipName(cell=cell_of(cell).id, sensor=sensor, physical_key=row.physical_key))
+    return tuple(found)
 
 
 def _sensors(names: Sequence[str]) -> tuple[Sensor, ...]:

@@ -24,6 +24,7 @@ Which = Annotated[str, typer.Argument(metavar="ID", help="Its id, or the first c
 Budget = Annotated[str, typer.Option(metavar="N/PERIOD", help="Alarms you can bear: 2/week, 1/day, 5/month.")]
 Mode = Annotated[str, typer.Option(metavar="MODE", help="appearance: it is new here; presence: it is here.")]
 Sensors = Annotated[list[str] | None, typer.Option(metavar="S", help="s1 (radar) or s2 (optical); default both.")]
+Also = Annotated[list[str] | None, typer.Option(metavar="TEXT", help="The same in other words; may be repeated.")]
 Threshold = Annotated[float | None, typer.Option(help="Your own threshold on the score, instead of the budget's.")]
 
 
@@ -36,6 +37,15 @@ def add(
     mode: Mode = "appearance",
     sensor: Sensors = None,
     threshold: Threshold = None,
+    also: Annotated[
+        list[str] | None, typer.Option(metavar="TEXT", help="The same in other words; may be repeated.")
+    ] = None,
+    like: Annotated[
+        list[str] | None, typer.Option(metavar="CELL@ITEM", help="A chip of the archive that shows what you mean.")
+    ] = None,
+    unlike: Annotated[
+        list[str] | None, typer.Option(metavar="CELL@ITEM", help="A chip that looks similar and is not meant.")
+    ] = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
@@ -51,6 +61,9 @@ def add(
         mode=mode,
         sensors=sensor or queries.SENSORS,
         threshold=threshold,
+        wordings=also or (),
+        like=like or (),
+        unlike=unlike or (),
     )
     if as_json:
         print_json(describe(engine, added.query) | {"notes": list(added.notes)})

@@ -165,6 +165,22 @@ class ThresholdRow(Base):
     computed_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
+class HeadRow(Base):
+    """Examples from which a standing query's vectors are to be moved, and what became of the proposal."""
+
+    __tablename__ = "heads"
+    head_id: Mapped[UUID] = mapped_column(primary_key=True)
+    query_id: Mapped[UUID] = mapped_column(ForeignKey("queries.query_id", ondelete="CASCADE"), index=True)
+    query_version: Mapped[int] = mapped_column()
+    examples: Mapped[dict[str, object]] = mapped_column(JSON)
+    """`alerts.learning.examples.Judged`, with its version: names of chips, so that any release can learn from them."""
+    report: Mapped[dict[str, object]] = mapped_column(JSON)
+    """What was shown before it was put in force."""
+    made_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    applied_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    undone_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
 class IncidentRow(Base):
     """Cells that belong together, for one standing query."""
 

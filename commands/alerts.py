@@ -62,6 +62,7 @@ def coverage(
     from shapely.geometry import shape
 
     from alerts import queries
+    from alerts.asked import SENSORS
     from alerts.coverage.summary import coverage_of, summary
 
     engine = open_database(open_stack(data))
@@ -73,7 +74,7 @@ def coverage(
     if query:
         found = coverage_of(engine, queries.show(engine, query), **period)
     else:
-        found = [summary(engine, sensor, shape(where) if where else None, **period) for sensor in queries.SENSORS]
+        found = [summary(engine, sensor, shape(where) if where else None, **period) for sensor in SENSORS]
     if as_json:
         print_json({"since": period["since"], "until": period["until"], "sensors": [asdict(one) for one in found]})
         return

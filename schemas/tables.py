@@ -128,6 +128,8 @@ class QueryRow(Base):
     status: Mapped[str] = mapped_column(String(10), index=True)
     message: Mapped[str] = mapped_column()
     """The `StandingQuery`, JSON."""
+    twin: Mapped[str | None] = mapped_column(String(64), index=True)
+    """The same for queries with the same sentence and area: so that a twin is found among a hundred thousand."""
     revision: Mapped[int] = mapped_column(index=True)
     """Grows over all queries with every change: matchers read what is newer than what they hold."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)

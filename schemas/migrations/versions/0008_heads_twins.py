@@ -1,4 +1,7 @@
-"""Heads: what standing queries learn from people."""
+"""Heads: what standing queries learn from people; and a key by which a query's twin is found.
+
+Queries of before have no key: their twins are not noticed until they are changed.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +32,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("head_id", name="pk_heads"),
     )
     op.create_index("ix_heads_query_id", "heads", ["query_id"])
+    op.add_column("queries", sa.Column("twin", sa.String(length=64), nullable=True))
+    op.create_index("ix_queries_twin", "queries", ["twin"])
 
 
 def downgrade() -> None:
     """Undo."""
+    op.drop_index("ix_queries_twin", "queries")
+    with op.batch_alter_table("queries") as table:
+        table.drop_column("twin")
     op.drop_table("heads")

@@ -244,7 +244,7 @@ def _by_twin(session: Session, keys: Sequence[str]) -> dict[str, list[UUID]]:
             .order_by(QueryRow.created_at, QueryRow.query_id)
         )
         for key, query_id in session.execute(rows):
-            found.setdefault(key, []).append(query_id)
+            found.setdefault(key or "", []).append(query_id)
     return found
 
 

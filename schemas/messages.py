@@ -357,6 +357,10 @@ class DeliveryState(StrEnum):
     PENDING = "pending"
     DELIVERED = "delivered"
     FAILED = "failed"
+    SILENCED = "silenced"
+    """A silence was in force: it is on record and is not told."""
+    WITHDRAWN = "withdrawn"
+    """There is no need of it any more: a repeat of what has been acknowledged."""
 
 
 class Delivery(Message):

@@ -153,7 +153,7 @@ def delivered(engine: Engine, due: Due) -> None:
     )
 
 
-def failed(engine: Engine, due: Due, reason: str, wait: timedelta, most: int) -> None:
+def failed(engine: Engine, due: Due, reason: str, wait: timedelta, most: int, now: datetime | None = None) -> None:
     """The receiver did not take it: all that is due to it waits as well, and what has waited too often is given up.
 
     Args:
@@ -162,8 +162,9 @@ def failed(engine: Engine, due: Due, reason: str, wait: timedelta, most: int) ->
         reason: For people.
         wait: Until the next attempt.
         most: Attempts before a delivery is given up.
+        now: The time; the clock's where none is given.
     """
-    now = datetime.now(UTC)
+    now = now or datetime.now(UTC)
     with transaction(engine) as session:
         rows = (
             select(DeliveryRow)

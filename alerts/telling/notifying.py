@@ -97,7 +97,7 @@ class Notifier:
             wait = deliveries.wait_after(due.attempt, self._settings)
             if isinstance(error, ReceiverBusy):
                 wait = max(wait, error.retry_after)
-            deliveries.failed(self._engine, due, str(error), wait, self._settings.max_attempts)
+            deliveries.failed(self._engine, due, str(error), wait, self._settings.max_attempts, self._clock())
             log.warning("delivery failed", error=str(error), next_attempt_in_s=round(wait.total_seconds(), 1), **fields)
         else:
             deliveries.delivered(self._engine, due)

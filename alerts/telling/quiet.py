@@ -3,8 +3,8 @@
 In: two times of day, a time zone, a moment. Out: whether it is quiet then, and until when. Stops before deliveries
 (`stages`).
 
-Hours are those of a clock on the wall, so they follow daylight saving time. Where the clock jumps over the end, they
-end with the jump; where it shows the end twice, they end at the first and begin again while it shows them again.
+Hours are those of a clock on the wall, so they follow daylight saving time: it is quiet while the clock shows a time
+between the two, and an hour that it shows twice is quiet twice.
 """
 
 from __future__ import annotations
@@ -39,17 +39,15 @@ class QuietHours(BaseModel):
         zone = ZoneInfo(self.zone)
         if not self._quiet(moment, zone):
             return None
-        today = moment.astimezone(zone).date()
-        ends = [
-            datetime.combine(today + timedelta(days=day), self.end, zone).replace(fold=fold).astimezone(UTC)
-            for day in (0, 1)
-            for fold in (0, 1)
-        ]
-        end = min(each for each in ends if each > moment and not self._quiet(each, zone))
-        if end.astimezone(zone).time() != self.end:  # the clock jumps over it: back to the jump
-            while end - _MINUTE > moment and not self._quiet(end - _MINUTE, zone):
-                end -= _MINUTE
-        return end
+        local = moment.astimezone(zone)
+        day = local.date() + timedelta(days=int(local.time() >= self.end))
+        end = datetime.combine(day, self.end, zone).astimezone(UTC)
+        if end.astimezone(zone).utcoffset() == local.utcoffset():
+            return end
+        minute = moment.astimezone(UTC).replace(second=0, microsecond=0) + _MINUTE  # the clock is changed meanwhile
+        while self._quiet(minute, zone):
+            minute += _MINUTE
+        return minute
 
     def _quiet(self, moment: datetime, zone: ZoneInfo) -> bool:
         clock = moment.astimezone(zone).time()

@@ -85,8 +85,8 @@ def _remind(session: Session, row: ReminderRow, now: datetime) -> int:
         row.next_at = None
         return 0
     silence = silences.silencing(silences.in_force(session, now), alert)
-    if silence is not None:  # nobody can answer what nobody is told: the time does not count
-        row.started_at, row.next_at = now, min(silence.ends_at, now + LOOK_AGAIN)
+    if silence is not None:  # the time of a silence does not count: nobody would be told
+        row.started_at = row.next_at = min(silence.ends_at, now + LOOK_AGAIN)
         return 0
     deliveries = [*_steps(row, route, alert, now), *_repeat(session, row, route, alert, now)]
     session.add_all(deliveries)

@@ -21,7 +21,7 @@ from schemas.tables import AlertRow, NoticeRow
 
 Told = Alert | Notice
 What = Literal["alert", "notice"]
-OVER = frozenset({"resolved", "retracted", "expired"})
+OVER = frozenset({"resolved", "retracted", "expired", "merged"})
 """States of an incident that is no longer going on."""
 
 

@@ -74,8 +74,10 @@ def within(told: Told, area: BaseGeometry) -> bool:
 
 def row_of(session: Session, told: Told) -> AlertRow | NoticeRow | None:
     """Its row, locked until the transaction ends."""
-    table = AlertRow if isinstance(told, Alert) else NoticeRow
-    return session.get(table, (id_of(told), told.sequence), with_for_update=True)
+    which = (id_of(told), told.sequence)
+    if isinstance(told, Alert):
+        return session.get(AlertRow, which, with_for_update=True)
+    return session.get(NoticeRow, which, with_for_update=True)
 
 
 def stored(session: Session, kind: str, told_id: UUID, sequence: int) -> Told:

@@ -39,7 +39,9 @@ Repeat = Annotated[
     str | None, typer.Option(metavar="TIME", help="Tell alerts again while they stand and nobody acknowledges.")
 ]
 Quiet = Annotated[str | None, typer.Option(metavar="HH:MM-HH:MM", help="What comes then is held until they end.")]
-Zone = Annotated[str, typer.Option(help="IANA time zone of the quiet hours, for example Europe/Berlin.")]
+Zone = Annotated[
+    str | None, typer.Option(help="IANA time zone of the quiet hours, for example Europe/Berlin; UTC if not given.")
+]
 Break = Annotated[bool, typer.Option("--break-through", help="Confirmed incidents are told in quiet hours too.")]
 Escalate = Annotated[
     list[str] | None,
@@ -67,7 +69,7 @@ def add(
     interval: Interval = None,
     repeat: Repeat = None,
     quiet: Quiet = None,
-    zone: Zone = "UTC",
+    zone: Zone = None,
     break_through: Break = False,
     escalate: Escalate = None,
     further: Continue = False,
@@ -86,6 +88,10 @@ def add(
 
     if bool(to) == nobody:
         raise UsageError("say whom it tells: --to RECEIVER, or --nobody")
+    if quiet is None and (zone or break_through):
+        raise UsageError("--zone and --break-through are about quiet hours: give --quiet HH:MM-HH:MM as well")
+    if replace and before:
+        raise UsageError("--replace keeps the place: remove the route and add it again --before another one")
     stack = open_stack(data)
     engine = open_database(stack)
     made = routes.checked(
@@ -104,7 +110,7 @@ def add(
             "wait_s": _seconds(wait, "--wait") or 0,
             "interval_s": _seconds(interval, "--interval") or 0,
             "repeat_s": _seconds(repeat, "--repeat"),
-            "quiet": None if quiet is None else parse_quiet(quiet, zone),
+            "quiet": None if quiet is None else parse_quiet(quiet, zone or "UTC"),
             "break_through": break_through,
             "steps": tuple(_step(text) for text in escalate or ()),
             "further": further,

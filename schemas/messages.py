@@ -367,7 +367,8 @@ class Delivery(Message):
     """One alert message to one receiver."""
 
     delivery_id: UUID
-    """stable_id("delivery", alert id, sequence, receiver): also the idempotency key that receivers get."""
+    """stable_id("delivery", alert id, sequence, receiver), with occasion and route where it is told again: also the
+    idempotency key that receivers get."""
     alert_id: UUID
     sequence: int
     receiver: str

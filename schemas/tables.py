@@ -303,7 +303,7 @@ class DeliveryRow(Base):
     """Host and process that attempts it, or did last."""
     delivered_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     error: Mapped[str | None] = mapped_column(String(2000))
-    __table_args__ = (UniqueConstraint("alert_id", "sequence", "receiver", "occasion"),)
+    __table_args__ = (UniqueConstraint("alert_id", "sequence", "receiver", "occasion", "route"),)
 
 
 class RouteRow(Base):

@@ -34,9 +34,9 @@ class Way:
 
 def new_delivery(told: Told, receiver: str, way: Way, *, silence_id: UUID | None = None) -> DeliveryRow:
     """A row of one message to one receiver on one occasion; its id follows from these."""
-    named = (id_of(told), told.sequence, receiver, way.occasion)
+    again = (way.occasion, way.route) if way.occasion else ()
     return DeliveryRow(
-        delivery_id=stable_id("delivery", *(named if way.occasion else named[:3])),
+        delivery_id=stable_id("delivery", id_of(told), told.sequence, receiver, *again),
         alert_id=id_of(told),
         sequence=told.sequence,
         what=what(told),

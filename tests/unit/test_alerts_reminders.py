@@ -170,3 +170,18 @@ def test_repeats_of_a_route_that_gathers_come_together(desk):
     desk.pass_time(seconds=60)
     (digest,) = desk.pass_time(hours=1)
     assert (digest.occasion, sorted(digest.messages)) == ("repeat 1", [("fire", 1), ("flood", 1)])
+
+
+def test_two_routes_that_remind_the_same_receivers_do_not_get_in_each_others_way(desk):
+    desk.route("first", steps=STEPS, repeat_s=3600, further=True)
+    desk.route("second", steps=({"after_s": 2 * QUARTER, "receivers": ("hook",)},), repeat_s=3600)
+    desk.tell(desk.alert())
+    assert told(desk.told) == [("screen", 1, "")]
+    assert told(desk.pass_time(seconds=QUARTER)) == [("hook", 1, "step 1")]
+    assert sorted(told(desk.pass_time(seconds=QUARTER))) == [
+        ("chief", 1, "step 2"),
+        ("hook", 1, "step 1"),
+        ("hook", 1, "step 2"),
+    ]
+    assert told(desk.pass_time(seconds=2 * QUARTER)) == [("screen", 1, "repeat 1")]
+    assert len({each.key for each in desk.told}) == len(desk.told)

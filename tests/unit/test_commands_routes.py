@@ -73,6 +73,9 @@ def test_a_route_is_added_listed_tested_replaced_and_removed(desk, run):
         (("--to", "screen", "--escalate", "15m:"), "--escalate '15m:'"),
         (("--to", "screen", "--escalate", "15m:pigeon"), "no receiver 'pigeon'"),
         (("--to", "screen", "--only", "letters"), "what.0"),
+        (("--to", "screen", "--zone", "UTC"), "about quiet hours"),
+        (("--to", "screen", "--break-through"), "about quiet hours"),
+        (("--to", "screen", "--replace", "--before", "two"), "--replace keeps the place"),
         (("--to", "screen", "--query", "abcd"), "no standing query"),
     ],
 )

@@ -25,7 +25,7 @@ def upgrade() -> None:
         table.add_column(sa.Column("silence_id", sa.Uuid(), nullable=True))
         table.add_column(sa.Column("holder", sa.String(length=200), nullable=True))
         table.drop_constraint(_UNIQUE, type_="unique")
-        table.create_unique_constraint(_UNIQUE, ["alert_id", "sequence", "receiver", "occasion"])
+        table.create_unique_constraint(_UNIQUE, ["alert_id", "sequence", "receiver", "occasion", "route"])
         table.create_index("ix_deliveries_batch", ["batch"])
         table.create_index("ix_deliveries_silence_id", ["silence_id"])
     op.create_table(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +13,9 @@ import pytest
 import structlog
 
 import tocsin
-from alerts.telling import deliveries, receivers
+from alerts import queries
+from alerts.answers import verdicts_on
+from alerts.telling import deliveries, receivers, routes
 from commands.options import parse_duration
 from schemas.errors import UsageError
 from schemas.messages import stable_id
@@ -195,3 +199,33 @@ def test_lengths_of_time(text, seconds):
 def test_lengths_of_time_that_are_refused(text):
     with pytest.raises(UsageError, match="no length of time"):
         parse_duration(text, "--for")
+
+
+def test_the_commands_of_the_document_do_what_it_says(desk, run):
+    for name in ("duty-officer", "foresters", "pager", "deputy"):
+        receivers.add(desk.engine, name, "terminal")
+    query = queries.add(desk.engine, "wildfire burn scar").query
+    message = desk.alert()
+    deliveries.plan(desk.engine, message, ["duty-officer"])
+    given_up = deliveries.Due(desk.rows()[0].delivery_id, "duty-officer", 20, message)
+    deliveries.give_up(desk.engine, given_up, "it was down")
+    ids = {"QUERY": str(query.query_id), "ALERT": FIRE, "DELIVERY": str(given_up.delivery_id)}
+    text = (Path(tocsin.__file__).parent / "docs" / "telling.md").read_text()
+    commands = [line for block in re.findall(r"```sh\n(.*?)```", text, re.S) for line in block.splitlines()]
+    assert len(commands) > 15
+    for line in commands:
+        words = [ids.get(word, word) for word in shlex.split(line)]
+        status, shown, error = run(*words[1:])
+        assert (words[0], status) == ("tocsin", 0), f"{line}: {error}"
+        if words[1:3] == ["silence", "add"]:
+            ids["SILENCE"] = shown.split()[1].rstrip(":")
+    assert [route.name for route in routes.list_routes(desk.engine)] == [
+        "drills",
+        "on-call",
+        "night",
+        "burn-scars",
+        "duty",
+    ]
+    (verdict,) = verdicts_on(desk.engine, message.alert_id)
+    assert (verdict.answer.value, verdict.reason) == ("true", None)
+    assert desk.rows()[0].state == "pending"

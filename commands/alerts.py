@@ -74,6 +74,7 @@ def show(
         for why in (f"silence {d['silence_id'][:8]}" if d["silence_id"] else d["error"],)
     ]
     columns = ("sequence", "occasion", "receiver", "route", "state", "at", "why")
+    rows.sort(key=lambda row: (row[0], row[5] or ""))
     table("Deliveries", columns, rows, "nobody was told")
 
 

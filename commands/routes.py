@@ -182,7 +182,13 @@ def test(
         return
     say(f"{alert.query}: {alert.kind.value} [{str(alert.alert_id)[:8]} #{alert.sequence}]")
     rows = [
-        (one["route"], "yes" if one["taken"] else "no", one["why"], _whom(each.route), one["quiet_until"])
+        (
+            one["route"],
+            "yes" if one["taken"] else "no",
+            one["why"],
+            _whom(each.route) if each.taken else None,
+            one["quiet_until"],
+        )
         for one, each in zip(shown, decisions, strict=True)
     ]
     table("Routes", ("name", "takes it", "why", "tells", "quiet until"), rows, "no routes")

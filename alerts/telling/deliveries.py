@@ -308,7 +308,12 @@ def _take(passed: Sequence[tuple[DeliveryRow, Told]], until: datetime, holder: s
         row.attempts += 1
         row.error, row.next_attempt_at, row.holder = BEING_SENT, until, holder
         row.batch = key if row.gathered else None
-    told = tuple(each for _, each in passed)
+    began: dict[UUID, datetime] = {}
+    for _, each in passed:
+        began[id_of(each)] = min(each.sent_at, began.get(id_of(each), each.sent_at))
+    told = tuple(
+        sorted((each for _, each in passed), key=lambda each: (began[id_of(each)], id_of(each), each.sequence))
+    )
     return Due(key, rows[0].receiver, rows[0].attempts, told[-1], told, ids, rows[0].occasion)
 
 

@@ -29,6 +29,7 @@ def test_what_comes_within_a_window_is_told_together(desk):
     told = desk.pass_time(seconds=20)
     (digest,) = [each for each in told if each.receiver == "screen"]
     assert sorted(digest.messages) == [("blind s2", 1), ("fire", 1), ("flood", 1)]
+    assert [name for name, _ in digest.messages if name != "blind s2"] == ["fire", "flood"]  # in order of beginning
     alone = [each.messages for each in told if each.receiver == "hook"]
     assert sorted(alone) == [(("blind s2", 1),), (("fire", 1),), (("flood", 1),)]
     assert {row.state for row in desk.rows()} == {"delivered"}
@@ -183,7 +184,7 @@ def test_something_urgent_is_not_held_by_what_another_route_holds(desk):
 
 def test_messages_of_one_alert_keep_their_order_in_a_digest_and_alone(desk):
     desk.route("all", "screen", "hook", wait_s=60)
-    first, second = desk.alert("fire"), desk.alert("fire", 2)
+    first, second = desk.alert("fire"), desk.alert("fire", 2, sent_at=desk.now - timedelta(days=1))
     desk.tell(second, first)
     told = desk.pass_time(seconds=60) + desk.pass_time(seconds=1)
     assert sorted(messages(told)) == [

@@ -78,6 +78,24 @@ def remove(name: str, data: Data = None, as_json: Json = False) -> None:
     print_json({"removed": name}) if as_json else say(f"receiver {name} removed")
 
 
+@receiver.command("redrive", epilog="Example: tocsin receiver redrive duty")
+def redrive(
+    name: Annotated[str | None, typer.Argument(help="Only to this receiver; else to all.")] = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Attempt again what was given up after the last attempt (`tocsin alerts failed` lists it)."""
+    from alerts.telling import deliveries, receivers
+    from schemas.errors import NotFound
+
+    stack = open_stack(data)
+    engine = open_database(stack)
+    if name is not None and name not in [one.name for one in receivers.list_receivers(engine, stack.data)]:
+        raise NotFound(f"no receiver {name!r}: `tocsin receiver list` shows them")
+    count = deliveries.redeliver(engine, receiver=name)
+    print_json({"redelivered": count}) if as_json else say(f"{count} due again: the notifier attempts them")
+
+
 def register(app: typer.Typer) -> None:
     """Put these commands on the front door."""
     app.add_typer(receiver, name="receiver")

@@ -357,13 +357,18 @@ class DeliveryState(StrEnum):
     PENDING = "pending"
     DELIVERED = "delivered"
     FAILED = "failed"
+    SILENCED = "silenced"
+    """A silence was in force: it is on record and is not told."""
+    WITHDRAWN = "withdrawn"
+    """There is no need of it any more: a repeat of what has been acknowledged."""
 
 
 class Delivery(Message):
     """One alert message to one receiver."""
 
     delivery_id: UUID
-    """stable_id("delivery", alert id, sequence, receiver): also the idempotency key that receivers get."""
+    """stable_id("delivery", alert id, sequence, receiver), with occasion and route where it is told again: also the
+    idempotency key that receivers get."""
     alert_id: UUID
     sequence: int
     receiver: str

@@ -16,16 +16,17 @@ from typing import TextIO
 
 from sqlalchemy import Engine, select
 
-from alerts.places import centres
 from alerts.settings import NotifierSettings
 from alerts.telling import webhook
 from alerts.telling.cap import Earlier, cap
 from alerts.telling.deliveries import Due
-from alerts.telling.geojson import collection, feature, matches
+from alerts.telling.geojson import collection
+from alerts.telling.lines import group_text, line
 from alerts.telling.receivers import Receiver
+from alerts.telling.told import Told, id_of
 from schemas.database import reading
 from schemas.errors import DeliveryFailed
-from schemas.messages import Alert, utc
+from schemas.messages import Alert
 from schemas.tables import AlertRow
 
 
@@ -36,15 +37,29 @@ def tell(engine: Engine, receiver: Receiver, due: Due, settings: NotifierSetting
         DeliveryFailed: it was not taken; a later attempt may succeed.
     """
     if receiver.kind == "terminal":
-        write_line(due.alert, sys.stdout)  # logs go to stderr: this line is for people
+        write_told(due, sys.stdout)  # logs go to stderr: this line is for people
     elif receiver.kind == "webhook":
-        webhook.post(receiver, due.alert, str(due.delivery_id), settings.timeout_s)
+        webhook.post(receiver, due.told, str(due.delivery_id), settings.timeout_s, due.occasion)
     elif receiver.kind == "geojson":
-        content = json.dumps(collection([feature(due.alert, matches=matches(due.alert))]), indent=1)
-        write_file(receiver.folder / f"{_stem(due.alert)}.geojson", content.encode() + b"\n")
+        found = webhook.told_feature(due.told, due.occasion)
+        content = json.dumps(collection([found]), indent=1)
+        write_file(receiver.folder / f"{_stem(due.told)}.geojson", content.encode() + b"\n")
     else:
         message = cap(due.alert, _earlier(engine, due.alert), settings.cap_sender)
         write_file(receiver.folder / f"{_stem(due.alert)}.cap.xml", message)
+
+
+def write_told(due: Due, stream: TextIO) -> None:
+    """A line for a message; for several that are told in one, a line that says so, and one for each.
+
+    Raises:
+        DeliveryFailed: the stream is closed.
+    """
+    if len(due.alerts) == 1:
+        _write(line(due.told, due.occasion), stream)
+        return
+    subject, text = group_text(due.alerts, due.occasion)
+    _write(subject if text.count("\n") == 1 else f"{subject}\n{text.rstrip()}", stream)
 
 
 def write_line(alert: Alert, stream: TextIO) -> None:
@@ -53,18 +68,12 @@ def write_line(alert: Alert, stream: TextIO) -> None:
     Raises:
         DeliveryFailed: the stream is closed.
     """
-    incident = alert.incident
-    best = max(alert.matches, key=lambda match: match.score).cell if alert.matches else incident.cells[0]
-    lon, lat = centres([best])[0]
-    text = (
-        f"{'SIMULATED ' if alert.simulated else ''}ALERT {alert.query}: {alert.kind.value},"
-        f" {len(incident.cells)} km2 around {abs(lat):.3f}{'N' if lat >= 0 else 'S'}"
-        f" {abs(lon):.3f}{'E' if lon >= 0 else 'W'} (cell {best}), {'+'.join(incident.sensors)},"
-        f" score {incident.score:.3f}, sensed {utc(incident.last_sensing_at)}"
-        f" [{str(alert.alert_id)[:8]} #{alert.sequence}]"
-    )
+    _write(line(alert), stream)
+
+
+def _write(text: str, stream: TextIO) -> None:
     try:
-        stream.write("".join(c if c.isprintable() else " " for c in text) + "\n")
+        stream.write(text + "\n")
         stream.flush()
     except (OSError, ValueError) as error:
         raise DeliveryFailed(f"the terminal does not take lines: {error}") from error
@@ -88,9 +97,9 @@ def write_file(path: Path, content: bytes) -> None:
         raise DeliveryFailed(f"file {path} cannot be written: {error.strerror}") from error
 
 
-def _stem(alert: Alert) -> str:
-    """Sorts by time; the same alert and sequence always overwrites itself."""
-    return f"{alert.sent_at:%Y%m%dT%H%M%SZ}-{alert.alert_id}-{alert.sequence}"
+def _stem(told: Told) -> str:
+    """Sorts by time; the same message always overwrites itself."""
+    return f"{told.sent_at:%Y%m%dT%H%M%SZ}-{id_of(told)}-{told.sequence}"
 
 
 def _earlier(engine: Engine, alert: Alert) -> Sequence[Earlier]:

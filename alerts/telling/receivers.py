@@ -25,6 +25,8 @@ from schemas.tables import DeliveryRow, ReceiverRow
 
 Kind = Literal["terminal", "webhook", "cap", "geojson"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+TOGETHER: frozenset[str] = frozenset({"terminal", "email", "chat"})
+"""Kinds that are told what a route has gathered in one message (`Due.alerts`, `lines.group_text`)."""
 SHORTEST_SECRET = 16
 """Characters: fewer can be guessed."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")

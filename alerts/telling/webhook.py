@@ -21,10 +21,12 @@ from functools import cache
 import httpx
 
 from alerts.telling.addresses import refuse_private
-from alerts.telling.geojson import feature, matches
+from alerts.telling.geojson import GeoJSON, feature, matches
+from alerts.telling.notice_forms import notice_feature
 from alerts.telling.receivers import Receiver
+from alerts.telling.told import Told
 from schemas.errors import DeliveryFailed
-from schemas.messages import Alert
+from schemas.notices import Notice
 
 SIGNATURE, TIMESTAMP, KEY = "Tocsin-Signature", "Tocsin-Timestamp", "Idempotency-Key"
 """Names of our headers."""
@@ -43,9 +45,16 @@ class ReceiverBusy(DeliveryFailed):
         self.retry_after = retry_after
 
 
-def body(alert: Alert) -> bytes:
-    """What is posted: the alert as a GeoJSON Feature with its matches, the same bytes in every attempt."""
-    return json.dumps(feature(alert, matches=matches(alert)), separators=(",", ":"), sort_keys=True).encode()
+def body(told: Told, occasion: str = "") -> bytes:
+    """What is posted: the message as a GeoJSON Feature, an alert with its matches; the same bytes in every attempt."""
+    return json.dumps(told_feature(told, occasion), separators=(",", ":"), sort_keys=True).encode()
+
+
+def told_feature(told: Told, occasion: str = "") -> GeoJSON:
+    """A message as programs get it; `occasion` is there where it has been told before."""
+    if isinstance(told, Notice):
+        return notice_feature(told)
+    return feature(told, matches=matches(told), **({"occasion": occasion} if occasion else {}))
 
 
 def sign(secret: str, timestamp: int, content: bytes) -> str:
@@ -53,20 +62,21 @@ def sign(secret: str, timestamp: int, content: bytes) -> str:
     return "v1=" + hmac.new(secret.encode(), f"{timestamp}.".encode() + content, hashlib.sha256).hexdigest()
 
 
-def post(receiver: Receiver, alert: Alert, key: str, timeout_s: float) -> None:
-    """Deliver an alert once.
+def post(receiver: Receiver, told: Told, key: str, timeout_s: float, occasion: str = "") -> None:
+    """Deliver a message once.
 
     Args:
         receiver: Address and secret.
-        alert: What is told.
+        told: The alert or notice.
         key: Idempotency key, the same in every attempt of this delivery.
         timeout_s: For all of it, seconds.
+        occasion: Of the delivery: empty where it is news.
 
     Raises:
         ReceiverBusy: the receiver said when to try again.
         DeliveryFailed: it could not be reached, was too slow, or answered anything but 2xx.
     """
-    content, timestamp = body(alert), int(datetime.now(UTC).timestamp())
+    content, timestamp = body(told, occasion), int(datetime.now(UTC).timestamp())
     headers = {
         "Content-Type": "application/geo+json",
         "User-Agent": "tocsin",

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import qdrant_edge as edge
 import shapely
 from numpy.typing import NDArray
 
@@ -75,8 +76,6 @@ def by_qdrant(standing: Standing, points: Points, folder: Path, rows: Sequence[i
 
     Appearance queries cannot be asked so: the index knows no difference from a baseline.
     """
-    import qdrant_edge as edge  # noqa: PLC0415 - the embedded extra
-
     config = edge.EdgeConfig(
         vectors=edge.EdgeVectorParams(size=DIMENSION, distance=edge.Distance.Dot), max_search_threads=1
     )
@@ -95,7 +94,7 @@ def by_qdrant(standing: Standing, points: Points, folder: Path, rows: Sequence[i
             edge.QueryRequest(
                 limit=len(points.vectors),
                 query=edge.Query.Nearest(bank.vectors.take(np.array([row]))[0].tolist()),
-                filter=None if outline is None else edge.Filter(must=[_within(edge, outline)]),
+                filter=None if outline is None else edge.Filter(must=[_within(outline)]),
                 score_threshold=float(standing.present.score[row]),
                 params=edge.SearchParams(exact=True),
                 with_payload=False,
@@ -108,6 +107,6 @@ def by_qdrant(standing: Standing, points: Points, folder: Path, rows: Sequence[i
     return run
 
 
-def _within(edge: object, outline: shapely.Geometry) -> object:
-    ring = [edge.GeoPoint(lon, lat) for lon, lat in shapely.get_coordinates(outline).tolist()]  # type: ignore[attr-defined]
-    return edge.FieldCondition("at", geo_polygon=edge.GeoPolygon(ring))  # type: ignore[attr-defined]
+def _within(outline: shapely.Geometry) -> edge.FieldCondition:
+    ring = [edge.GeoPoint(lon, lat) for lon, lat in shapely.get_coordinates(outline).tolist()]
+    return edge.FieldCondition("at", geo_polygon=edge.GeoPolygon(ring))

@@ -56,8 +56,7 @@ def written(folder: Path, number: int, release: str, passing: float) -> Engine:
             session.execute(
                 insert(ThresholdRow),
                 [
-                    dict(query_id=name, release=release, sensor=sensor, vector=vector.tobytes(), score=score)
-                    | dict(stratum="", presence=-1.0, basis="archive", background=1000, computed_at=NOW)
+                    _threshold(name, release, sensor, vector.tobytes(), score)
                     for name, vector, score in thresholds
                     for sensor in ("s1", "s2")
                 ],
@@ -69,9 +68,23 @@ def _query(name: UUID, area: str | None, new: bool, number: int) -> dict[str, ob
     mode = Mode.APPEARANCE if new else Mode.PRESENCE
     query = StandingQuery(query_id=name, version=1, sentence=f"sentence {number}", mode=mode, created_at=NOW)
     message = query.model_dump_json().replace('"area":null', f'"area":{area or "null"}')
-    return dict(query_id=name, version=1, status="active", message=message, revision=number + 1) | dict(
-        created_at=NOW, updated_at=NOW
-    )
+    times = {"created_at": NOW, "updated_at": NOW}
+    return {"query_id": name, "version": 1, "status": "active", "message": message, "revision": number + 1} | times
+
+
+def _threshold(name: UUID, release: str, sensor: str, vector: bytes, score: float) -> dict[str, object]:
+    return {
+        "query_id": name,
+        "release": release,
+        "sensor": sensor,
+        "stratum": "",
+        "vector": vector,
+        "score": score,
+        "presence": -1.0,
+        "basis": "archive",
+        "background": 1000,
+        "computed_at": NOW,
+    }
 
 
 def started(url: str, release: str, seconds: float) -> dict[str, float]:
@@ -108,7 +121,8 @@ def _resident_gib() -> float:
 
 def in_a_process(url: str, release: str, seconds: float) -> Mapping[str, float]:
     """`started` in a process of its own."""
-    code = f"import json; from benchmarks.percolate_store import started; print(json.dumps(started({url!r}, {release!r}, {seconds})))"
+    call = f"started({url!r}, {release!r}, {seconds})"
+    code = f"import json; from benchmarks.percolate_store import started; print(json.dumps({call}))"
     ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     found: dict[str, float] = json.loads(ran.stdout.splitlines()[-1])
     return found

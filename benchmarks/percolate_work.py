@@ -48,12 +48,12 @@ def points(rng: np.random.Generator, cells: int) -> Points:
 
 def appearance(queries: int) -> NDArray[np.bool_]:
     """Which queries ask for what is new: every second one."""
-    return np.arange(queries) % 2 == 1
+    return np.asarray(np.arange(queries) % 2 == 1)
 
 
 def scores(queries: int, passing: float) -> Doubles:
     """Thresholds so many standard deviations above the mean score, by mode."""
-    return passing * np.where(appearance(queries), np.sqrt(1 + 0.81), 1.0) / np.sqrt(DIMENSION)
+    return np.asarray(passing * np.where(appearance(queries), np.sqrt(1 + 0.81), 1.0) / np.sqrt(DIMENSION))
 
 
 def outlines(rng: np.random.Generator, queries: int) -> NDArray[np.object_]:

@@ -3,8 +3,8 @@
 Flows in: outlines as they come and go. Flows out: per scene a bitmap of the areas that may be met, and whether points
 lie in them. Stops before queries (`bank`, `standing`): they name areas by number.
 
-Outlines are kept as WKB and made into objects when a surviving pair asks for them: that takes less than the test itself,
-and objects would be half as large again.
+Outlines are kept as WKB and made into objects when a surviving pair asks for them: objects would be half as
+large again, and making one takes less than testing it.
 """
 
 from __future__ import annotations

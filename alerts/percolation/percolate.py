@@ -215,7 +215,7 @@ def products(one: Floats, other: Floats) -> Doubles:
 def _finite(array: Floats) -> NDArray[np.bool_]:
     """Which rows are."""
     with np.errstate(invalid="ignore"):
-        return np.isfinite(array.sum(axis=1))
+        return np.asarray(np.isfinite(array.sum(axis=1)))
 
 
 def _all_of(array: Floats, names: Indexes) -> Floats:

@@ -10,8 +10,10 @@ written in place: a change costs what it changes, however many queries stand.
 
 from __future__ import annotations
 
+import gc
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import get_args
@@ -21,13 +23,13 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 from pydantic_core import from_json
-from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 from sqlalchemy import Engine, Row, Select, func, select
 
 from alerts.percolation.areas import Areas
 from alerts.percolation.bank import LARGE, NONE, Bank
 from alerts.percolation.growing import Column, Indexes
+from alerts.percolation.outlines import GeoJSON, read_outlines
 from alerts.percolation.percolate import Side, Standing
 from alerts.percolation.products import DIMENSION, Arithmetic
 from schemas.database import reading
@@ -38,7 +40,7 @@ Floats = NDArray[np.float32]
 log = structlog.get_logger(__name__)
 
 SENSORS: tuple[Sensor, ...] = get_args(Sensor)
-PAGE = 4096
+PAGE = 1024
 """Queries read at once."""
 MESSAGES_KEPT = 8192
 """Messages of queries that hit, kept for the next hit."""
@@ -84,7 +86,7 @@ class _Facts:
     version: int
     appearance: bool
     sensors: int
-    outline: BaseGeometry | None
+    area: GeoJSON | None
 
 
 @dataclass
@@ -134,7 +136,7 @@ class StandingQueries:
     def refresh(self, engine: Engine) -> bool:
         """Read what changed since the last time; whether anything did."""
         self._engine = engine
-        with reading(engine) as session:
+        with _uncollected(), reading(engine) as session:
             newest = session.scalar(select(func.max(QueryRow.revision))) or 0
             if newest == self.revision:
                 return False
@@ -234,10 +236,11 @@ class StandingQueries:
                 active.append((query_id, _facts(message)))
             elif query_id.bytes in self._slots:
                 self._forget(query_id.bytes)
-        areas = self._areas.hold([facts.outline for _, facts in active])
+        areas = self._areas.hold(read_outlines([facts.area for _, facts in active]))
         entries: dict[tuple[str, bool], list[_Entry]] = {}
-        for (query_id, facts), area in zip(active, areas, strict=True):
-            slot = self._slot(query_id.bytes)
+        slots = [self._slot(query_id.bytes) for query_id, _ in active]
+        self._note_when(dict(zip((query_id for query_id, _ in active), slots, strict=True)), stored)
+        for (query_id, facts), slot, area in zip(active, slots, areas, strict=True):
             self._versions.values[slot], self._appearance.values[slot] = facts.version, facts.appearance
             self._sensors.values[slot], self._area.values[slot] = facts.sensors, area
             for release, each in self._entries(slot, stored.get(query_id, ())):
@@ -249,10 +252,9 @@ class StandingQueries:
         """What is to be held of a query, by release: one entry for each set of vectors, nearly always one."""
         found: dict[tuple[str, bytes], _Entry] = {}
         base = {(release, name): vector for _, release, name, stratum, vector, *_ in stored if stratum == ""}
-        for _, release, name, stratum, vector, score, presence, computed_at in stored:
-            if stratum == "":
-                self._computed_at(release, _sensor(name))[slot] = computed_at.timestamp()
-            if not int(self._sensors.values[slot]) & (1 << SENSORS.index(_sensor(name))):
+        sensors = int(self._sensors.values[slot])
+        for _, release, name, stratum, vector, score, presence, _ in stored:
+            if not sensors & (1 << SENSORS.index(_sensor(name))):
                 continue
             elsewhere = base.get((release, name), vector)
             if score is None or elsewhere != vector:
@@ -266,6 +268,16 @@ class StandingQueries:
                 log.error("vectors of a standing query are not finite: it never alarms", slot=slot, release=release)
             elif any(score < np.inf for _, _, score, _ in entry.fires):
                 yield release, entry
+
+    def _note_when(self, slots: Mapping[UUID, int], stored: Mapping[UUID, Sequence[_Stored]]) -> None:
+        """Remember when the thresholds of slots were computed."""
+        columns: dict[tuple[str, str], NDArray[np.float64]] = {}
+        for query_id, slot in slots.items():
+            for _, release, name, stratum, *_, computed_at in stored.get(query_id, ()):
+                if stratum == "":
+                    if (release, name) not in columns:
+                        columns[release, name] = self._computed_at(release, _sensor(name))
+                    columns[release, name][slot] = computed_at.timestamp()
 
     def _hold(self, release: str, bank: Bank, entries: Sequence[_Entry]) -> None:
         heads = bank.add([entry.slot for entry in entries], [entry.vectors for entry in entries])
@@ -341,6 +353,18 @@ def _thresholds() -> Select[UUID, str, str, str, bytes, float | None, float | No
     return select(*columns).join(QueryRow, QueryRow.query_id == row.query_id)
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without garbage collection: an area is hundreds of small lists, and looking through them doubles a start."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
 def _vectors(stored: bytes) -> Floats:
     return np.frombuffer(stored, "<f4").reshape(-1, DIMENSION)
 
@@ -349,8 +373,7 @@ def _facts(message: str) -> _Facts:
     """What is held of a query's message; checking the rest of it would take most of the start."""
     read = from_json(message)
     sensors = sum(1 << bit for bit, sensor in enumerate(SENSORS) if sensor in read["sensors"])
-    outline = None if read.get("area") is None else shape(read["area"])
-    return _Facts(int(read["version"]), read["mode"] == Mode.APPEARANCE.value, sensors, outline)
+    return _Facts(int(read["version"]), read["mode"] == Mode.APPEARANCE.value, sensors, read.get("area"))
 
 
 def _sensor(name: str) -> Sensor:

@@ -50,7 +50,7 @@ class Matcher:
         """
         self._engine, self._publisher, self._calibrator = engine, publisher, calibrator
         self._release, self._settings = release, settings
-        self._queries = StandingQueries()
+        self._queries = StandingQueries(settings.arithmetic)
         self._lock = Lock()
 
     def handle(self, batch: EmbeddingBatch) -> None:
@@ -77,15 +77,17 @@ class Matcher:
         with self._lock:
             self._refresh(recalibrate=batch.batch == 0)
             matrix = self._queries.matrix(batch.release, acquisition.sensor)
-        if batch.release != self._release:
-            log.warning("batch of another release", release=batch.release, queries=len(matrix.queries))
-        return match(batch, matrix, min_baseline=self._settings.min_baseline)
+            if batch.release != self._release:
+                log.warning("batch of another release", release=batch.release, vectors=len(matrix))
+            return match(batch, matrix, min_baseline=self._settings.min_baseline)
 
     def _refresh(self, *, recalibrate: bool) -> None:
         """Read what changed; look for missing thresholds when something did, or when asked to."""
         changed = self._queries.refresh(self._engine)
-        if (changed or recalibrate) and self._calibrator.run(self._queries.held.values()):
-            self._queries.refresh(self._engine)
+        if changed or recalibrate:
+            due = self._queries.due(self._release, self._settings.thresholds_per_round)
+            if self._calibrator.run(due):
+                self._queries.refresh(self._engine)
 
     def _done(self, batch: EmbeddingBatch) -> bool:
         with reading(self._engine) as session:

@@ -7,6 +7,7 @@ built in its `main()`. Stops before addresses: those are `schemas.settings`.
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -51,6 +52,11 @@ class MatcherSettings(BaseSettings):
     """Thresholds computed in one round of calibration, missing ones first; the rest follow with the next batch."""
     areas_per_round: int = Field(default=20, ge=1, le=10_000)
     """Areas whose own history is read in one round of calibration: bounds the time that a batch may wait."""
+
+    arithmetic: Literal["auto", "fp32", "int8", "cuda"] = "auto"
+    """What multiplies embeddings with standing queries: fp32 (numpy), int8 (torch on a processor with 8-bit dot
+    products), cuda (torch on a GPU), or the best of those that are here, numpy's while there are fewer than 4096
+    standing vectors. The matches are the same."""
 
     @property
     def window(self) -> timedelta:

@@ -10,25 +10,34 @@ import numpy as np
 from alerts.percolation.percolate import Points, percolate
 from alerts.percolation.standing import Matrix
 from alerts.places import centres
-from schemas.messages import EmbeddingBatch, Match, StandingQuery
+from schemas.messages import EmbeddingBatch, Match, Mode, StandingQuery
 
 
 def match(batch: EmbeddingBatch, matrix: Matrix, *, min_baseline: int) -> list[tuple[StandingQuery, list[Match]]]:
-    """The matches of a batch, by query, cells in the order of the batch.
+    """The matches of a batch by query, presence queries first, then by id; cells in the order of the batch.
 
     Args:
         batch: Cells of one acquisition with vectors and baselines.
-        matrix: Queries of the batch's release and sensor.
+        matrix: Queries of the batch's release, sensor and stratum.
         min_baseline: Earlier acquisitions that an appearance query needs.
+
+    Raises:
+        StoreUnavailable: the database did not say what the queries are.
     """
     hits = percolate(matrix.standing, points(batch), min_baseline=min_baseline)
-    found: dict[int, list[Match]] = {}
-    for row, query, score, presence in zip(
-        hits.rows.tolist(), hits.queries.tolist(), hits.scores.tolist(), hits.presence.tolist(), strict=True
+    queries = matrix.queries.messages(hits.slots.tolist())
+    found: dict[int, list[Match]] = {slot: [] for slot in queries}
+    for row, slot, score, presence, threshold in zip(
+        hits.rows.tolist(),
+        hits.slots.tolist(),
+        hits.scores.tolist(),
+        hits.presence.tolist(),
+        hits.thresholds.tolist(),
+        strict=True,
     ):
-        one = _match(batch, matrix.queries[query], row, score, presence, float(matrix.standing.score[query]))
-        found.setdefault(query, []).append(one)
-    return [(matrix.queries[query], matches) for query, matches in found.items()]
+        found[slot].append(_match(batch, queries[slot], row, score, presence, threshold))
+    in_order = sorted(queries, key=lambda slot: (queries[slot].mode is Mode.APPEARANCE, queries[slot].query_id))
+    return [(queries[slot], found[slot]) for slot in in_order]
 
 
 def points(batch: EmbeddingBatch) -> Points:

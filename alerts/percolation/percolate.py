@@ -3,78 +3,71 @@
 Flows in: the cells of a batch and the standing queries of its sensor and release. Flows out: the pairs that pass
 score, presence, area and history. Stops before incidents: what the pairs mean together is `incidents`' matter.
 
-An appearance query asks for (E − baseline) · q, a presence query for E · q: one product each, on a different left
-side. The product is float32; a pair within its rounding bound of the threshold is kept and decided in float64, so that
-the result does not depend on tiles, threads or the BLAS in use. Only what survives the score is looked at further:
-presence in appearance mode, then whether the cell's centre lies in the query's area.
+With q_1 … q_k the vectors of a query (wordings of a sentence, say; mostly one), E a cell's embedding and b the mean of
+its earlier ones, all products in float64:
+
+    presence = max_k E·q_k            score = presence for a presence query,
+                                      score = max_k (E·q_k - b·q_k) for an appearance query.
+
+Of an appearance query each wording is asked by how much the cell has come to look more like it, and the highest answer
+counts, as it does for the presence beside it.
+
+An appearance query asks for (E - b)·q, a presence query for E·q: one product each, on a different left side
+(`products`), and every vector of a query is a row of its own. What may pass is scored again in float32, and what then
+lies above or within its rounding bound is decided in float64, always in the same order of additions: the result depends
+neither on tiles, threads or the arithmetic in use.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
-from shapely.geometry.base import BaseGeometry
+
+from alerts.percolation.areas import Areas
+from alerts.percolation.bank import Bank
+from alerts.percolation.growing import Indexes
+from alerts.percolation.quantise import ROUNDING, lengths
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
-Indexes = NDArray[np.intp]
 
-ROWS_PER_TILE, QUERIES_PER_TILE = 1024, 1024
-"""Edge of a tile: 4 MB of scores and 1.5 MB of query vectors, so that they are compared before they leave the cache."""
-ROUNDING = 5e-5
-"""Bound on the float32 error of one score: 384 · 2^-24 · |left| · |q| with |q| = 1 and |E - baseline| at most 2.
+_AT_ONCE = 4096
+"""Pairs scored at once: 6 MB of vectors on either side."""
 
-Source: Higham, Accuracy and Stability of Numerical Algorithms (2002), section 3.1.
-"""
-_EXACT_AT_ONCE = 8192
+
+@dataclass(frozen=True)
+class Side:
+    """Standing queries of one mode.
+
+    Attributes:
+        bank: Their vectors.
+        score: float64, by row, what the mode's score must reach; infinity: nothing fires.
+        presence: float64, by row, what the presence score must reach as well; minus infinity: anything.
+    """
+
+    bank: Bank
+    score: Doubles
+    presence: Doubles
 
 
 @dataclass(frozen=True)
 class Standing:
-    """The standing queries of one sensor and release, presence queries first.
+    """The standing queries of one sensor, release and stratum.
 
     Attributes:
-        vectors: float32 (q, 384), unit rows.
-        appearance: bool (q,), False first: whether the baseline is taken off.
-        score: float64 (q,), what the mode's score must reach; infinity: nothing fires.
-        presence: float64 (q,), what the presence score must reach as well; minus infinity: anything.
-        areas: One lon/lat geometry per query, or none for everywhere.
+        present: Those that ask for what is there.
+        appeared: Those that ask for what is new.
+        areas: Their areas.
+        area: Number of its area, by slot.
     """
 
-    vectors: Floats
-    appearance: NDArray[np.bool_]
-    score: Doubles
-    presence: Doubles
-    areas: Sequence[BaseGeometry | None]
-
-    @cached_property
-    def outlines(self) -> NDArray[np.object_]:
-        """The areas as an array, prepared for many point tests."""
-        outlines = np.array(self.areas, dtype=object)
-        shapely.prepare(outlines)
-        return outlines
-
-    @cached_property
-    def everywhere(self) -> Indexes:
-        """Queries without an area."""
-        return np.flatnonzero(np.array([area is None for area in self.areas], dtype=bool))
-
-    @cached_property
-    def tree(self) -> shapely.STRtree:
-        """Index of the areas; queries without one are not in it."""
-        return shapely.STRtree(self.outlines)
-
-    def near(self, lon: Doubles, lat: Doubles) -> Indexes:
-        """Queries, ascending, whose area's box meets the box of these points, and those without area."""
-        if not lon.size or self.everywhere.size == len(self.areas):
-            return self.everywhere
-        found = self.tree.query(shapely.box(lon.min(), lat.min(), lon.max(), lat.max()))
-        return np.sort(np.concatenate([self.everywhere, found]))
+    present: Side
+    appeared: Side
+    areas: Areas
+    area: NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -98,19 +91,21 @@ class Points:
 
 @dataclass(frozen=True)
 class Hits:
-    """Pairs that pass, by query and then by cell.
+    """Pairs that pass, by slot and then by cell.
 
     Attributes:
         rows: int (k,), index of the cell.
-        queries: int (k,), index of the query.
+        slots: int (k,), the query's slot.
         scores: float64 (k,), the mode's score.
-        presence: float64 (k,), cosine of cell and sentence.
+        presence: float64 (k,), highest cosine of the cell and the query's vectors.
+        thresholds: float64 (k,), what the score had to reach.
     """
 
     rows: Indexes
-    queries: Indexes
+    slots: Indexes
     scores: Doubles
     presence: Doubles
+    thresholds: Doubles
 
 
 def percolate(standing: Standing, points: Points, *, min_baseline: int = 1) -> Hits:
@@ -118,74 +113,130 @@ def percolate(standing: Standing, points: Points, *, min_baseline: int = 1) -> H
 
     Args:
         standing: Queries of the sensor and release that made the points.
-        points: The cells.
+        points: The cells; one whose vector or baseline is not finite matches nothing.
         min_baseline: Earlier acquisitions of a cell without which appearance queries don't fire there.
     """
-    near = standing.near(points.lon, points.lat)
-    first_appearance = int(np.searchsorted(standing.appearance, True))
-    split = int(np.searchsorted(near, first_appearance))
-    known = np.flatnonzero(points.counts >= min_baseline)
-    changes = points.vectors[known] - points.baselines[known]
+    near = standing.areas.near(points.lon, points.lat)
+    whole = _finite(points.vectors)
+    known = whole & (points.counts >= min_baseline) & _finite(points.baselines)
+    every, some = np.flatnonzero(whole), np.flatnonzero(known)
+    there = _all_of(points.vectors, every)
+    changes = _all_of(points.vectors, some) - _all_of(points.baselines, some)
     found = [
-        *_survivors(standing, points.vectors, np.arange(len(points.vectors)), near[:split]),
-        *_survivors(standing, changes, known, near[split:]),
+        *_side(standing, standing.present, points, there, every, near),
+        *_side(standing, standing.appeared, points, changes, some, near),
     ]
-    rows = np.concatenate([rows for rows, _ in found]) if found else np.empty(0, np.intp)
-    queries = np.concatenate([queries for _, queries in found]) if found else np.empty(0, np.intp)
-    return _decide(standing, points, rows, queries)
+    return _in_order(found)
 
 
-def _survivors(standing: Standing, left: Floats, names: Indexes, near: Indexes) -> Iterator[tuple[Indexes, Indexes]]:
-    """Pairs whose float32 score could pass, tile by tile.
+def _side(
+    standing: Standing, side: Side, points: Points, left: Floats, names: Indexes, near: NDArray[np.bool_]
+) -> Iterator[Hits]:
+    """What passes of one mode.
 
     Args:
         standing: All queries.
+        side: Those of the mode.
+        points: All cells.
         left: float32 (m, 384), what is multiplied with the queries.
         names: int (m,), index of each row of `left` among the points.
-        near: Queries to try.
+        near: Bitmap of areas that the cells may lie in.
     """
-    loose = (standing.score - ROUNDING).astype(np.float32)
-    scores = np.empty(ROWS_PER_TILE * QUERIES_PER_TILE, np.float32)
-    passed = np.empty(ROWS_PER_TILE * QUERIES_PER_TILE, np.bool_)
-    for start in range(0, len(near), QUERIES_PER_TILE):
-        some = near[start : start + QUERIES_PER_TILE]
-        vectors, thresholds = _take(standing.vectors, some), _take(loose, some)
-        for top in range(0, len(left), ROWS_PER_TILE):
-            part = left[top : top + ROWS_PER_TILE]
-            shape = (len(part), len(some))
-            tile, mask = (buffer[: shape[0] * shape[1]].reshape(shape) for buffer in (scores, passed))
-            np.matmul(part, vectors.T, out=tile)
-            np.greater_equal(tile, thresholds, out=mask)
-            rows, queries = np.divmod(np.flatnonzero(mask), len(some))
-            yield names[top + rows], some[queries]
+    able = np.flatnonzero(side.score < np.inf)
+    wanted = able[near[standing.area[side.bank.slots.values[able]]]]
+    if not len(wanted) or not len(left):
+        return
+    waiting: list[tuple[Indexes, Indexes]] = []
+    held = 0
+    for cells, rows in side.bank.product.survivors(left, wanted, side.score):
+        waiting.append((cells, rows))
+        held += len(cells)
+        if held >= _AT_ONCE:
+            yield _decide(standing, side, points, left, names, waiting)
+            waiting, held = [], 0
+    yield _decide(standing, side, points, left, names, waiting)
 
 
-def _take(array: Floats, indexes: Indexes) -> Floats:
-    """Rows of an array, without a copy where they follow each other."""
-    first, last = int(indexes[0]), int(indexes[-1]) + 1
-    return array[first:last] if last - first == len(indexes) else array[indexes]
+def _decide(
+    standing: Standing,
+    side: Side,
+    points: Points,
+    left: Floats,
+    names: Indexes,
+    waiting: list[tuple[Indexes, Indexes]],
+) -> Hits:
+    """Score the survivors, (index of `left`, row) each, and keep what passes."""
+    cells = np.concatenate([cells for cells, _ in waiting] or [np.empty(0, np.intp)])
+    rows = np.concatenate([rows for _, rows in waiting] or [np.empty(0, np.intp)])
+    area = standing.area[side.bank.slots.values[rows]]
+    kept = np.flatnonzero(standing.areas.in_box(area, points.lon[names[cells]], points.lat[names[cells]]))
+    kept = kept[_may_reach(side, left, cells[kept], rows[kept])]
+    cells, heads = names[cells[kept]], side.bank.heads.values[rows[kept]].astype(np.intp)
+    scores, presence = _exact(side, points, cells, heads, taken_off=side is standing.appeared)
+    passes = np.flatnonzero((scores >= side.score[heads]) & (presence >= side.presence[heads]))
+    slots = side.bank.slots.values[heads[passes]].astype(np.intp)
+    inside = standing.areas.inside(standing.area[slots], points.lon[cells[passes]], points.lat[cells[passes]])
+    passes = passes[inside]
+    return Hits(cells[passes], slots[inside], scores[passes], presence[passes], side.score[heads[passes]])
 
 
-def _decide(standing: Standing, points: Points, rows: Indexes, queries: Indexes) -> Hits:
-    """Score the survivors in float64 and keep what passes, in a fixed order."""
-    scores, presence = np.empty(len(rows)), np.empty(len(rows))
-    for start in range(0, len(rows), _EXACT_AT_ONCE):
-        part = slice(start, start + _EXACT_AT_ONCE)
-        vectors = standing.vectors[queries[part]].astype(np.float64)
-        presence[part] = np.einsum("ij,ij->i", points.vectors[rows[part]], vectors)
-        past = np.einsum("ij,ij->i", points.baselines[rows[part]], vectors)
-        scores[part] = presence[part] - np.where(standing.appearance[queries[part]], past, 0.0)
-    passes = (scores >= standing.score[queries]) & (presence >= standing.presence[queries])
-    kept = np.flatnonzero(passes)
-    kept = kept[_inside(standing, points, rows[kept], queries[kept])]
-    kept = kept[np.lexsort((rows[kept], queries[kept]))]
-    return Hits(rows[kept], queries[kept], scores[kept], presence[kept])
+def _may_reach(side: Side, left: Floats, cells: Indexes, rows: Indexes) -> NDArray[np.bool_]:
+    """Whether each pair's float32 product comes within its rounding bound of the score."""
+    may = np.empty(len(rows), np.bool_)
+    for start in range(0, len(rows), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        one, other = left[cells[part]], side.bank.vectors.take(rows[part])
+        bound = ROUNDING * lengths(one) * lengths(other) + ROUNDING
+        may[part] = np.einsum("ij,ij->i", one, other) >= side.score[rows[part]] - bound
+    return may
 
 
-def _inside(standing: Standing, points: Points, rows: Indexes, queries: Indexes) -> NDArray[np.bool_]:
-    """Whether each cell's centre lies in its query's area."""
-    outlines = standing.outlines[queries]
-    bounded = shapely.is_geometry(outlines)
-    inside = ~bounded
-    inside[bounded] = shapely.contains_xy(outlines[bounded], points.lon[rows[bounded]], points.lat[rows[bounded]])
-    return inside
+def _exact(side: Side, points: Points, cells: Indexes, heads: Indexes, *, taken_off: bool) -> tuple[Doubles, Doubles]:
+    """Score and presence of pairs of cell and head, float64 each."""
+    counts = side.bank.counts.values[heads].astype(np.intp)
+    scores, presence = np.full(len(heads), -np.inf), np.full(len(heads), -np.inf)
+    for start in range(0, len(heads), _AT_ONCE):
+        part = np.arange(start, min(start + _AT_ONCE, len(heads)))
+        for number in range(int(counts[part].max())):
+            some = part[counts[part] > number]
+            vectors = side.bank.vectors.take(heads[some] + number)
+            there = products(points.vectors[cells[some]], vectors)
+            past = products(points.baselines[cells[some]], vectors) if taken_off else 0.0
+            presence[some] = np.maximum(presence[some], there)
+            scores[some] = np.maximum(scores[some], there - past)
+    return scores, presence
+
+
+def products(one: Floats, other: Floats) -> Doubles:
+    """The product of each row with its partner, float64 (n,): rounded the same wherever the rows stand."""
+    return np.asarray((one.astype(np.float64) * other).sum(axis=1))
+
+
+def _finite(array: Floats) -> NDArray[np.bool_]:
+    """Which rows are."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.isfinite(array.sum(axis=1)))
+
+
+def _all_of(array: Floats, names: Indexes) -> Floats:
+    """Rows of an array, without a copy where all are wanted."""
+    return array if len(names) == len(array) else array[names]
+
+
+def _in_order(found: list[Hits]) -> Hits:
+    """By slot and cell, each pair once: several vectors of a query may have survived."""
+    rows, slots = _joined([hits.rows for hits in found]), _joined([hits.slots for hits in found])
+    order = np.lexsort((rows, slots))
+    rows, slots = rows[order], slots[order]
+    first = np.ones(len(order), np.bool_)
+    first[1:] = (rows[1:] != rows[:-1]) | (slots[1:] != slots[:-1])
+    kept = order[first]
+    numbers = [np.concatenate([getattr(hits, name) for hits in found] or [np.empty(0)])[kept] for name in _NUMBERS]
+    return Hits(rows[first], slots[first], *numbers)
+
+
+_NUMBERS = ("scores", "presence", "thresholds")
+
+
+def _joined(parts: list[Indexes]) -> Indexes:
+    return np.concatenate([np.empty(0, np.intp), *parts])

@@ -286,7 +286,7 @@ def test_revisions_of_queries_are_unique_and_seen_in_order(engine: Engine) -> No
         while not done.is_set():
             held.refresh(engine)
         held.refresh(engine)
-        seen.extend(sorted(query_id.int for query_id in held.held))
+        seen.extend([query_id.int for query_id in held.ids])
 
     watcher = threading.Thread(target=watch)
     watcher.start()

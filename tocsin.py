@@ -15,6 +15,7 @@ import typer
 from commands import (
     alerts,
     corpus,
+    coverage,
     deadletters,
     demo,
     encoders,
@@ -64,6 +65,7 @@ demo.register(app)
 simulate.register(app)
 search.register(app)
 alerts.register(app)
+coverage.register(app)
 health.register(app)
 encoders.register(app)
 evaluate.register(app)

@@ -1,0 +1,216 @@
+"""Raw coverage rows into the weekly ledger, and out of the way when they are old.
+
+In: coverage rows that are new, have changed, or are gone. Out: blocks by square, sensor and week. Stops before reading
+them (`weeks`, `sights`).
+
+Folded by the matcher now and then, not by the encoder as it writes: the encoder's transaction stays short, whoever
+writes or removes raw rows (encoders, pollers) need not know of the ledger, and a fold that was killed is done again.
+`coverage_parts` says what has been folded in. New rows are or-ed into their blocks; where a row has changed or is gone
+(a newer processing version took its place), the blocks it touched are made anew of the rows that remain. A block whose
+raw rows have been dropped is sealed: it can only be added to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
+from uuid import UUID
+
+import structlog
+from sqlalchemy import Engine, Select, and_, delete, insert, or_, select
+from sqlalchemy.orm import Session
+
+from alerts.coverage.blocks import Block, join, unpack
+from alerts.coverage.scenes import Scene, monday_of, scene_of
+from alerts.locks import serialise
+from alerts.settings import CoverageSettings
+from schemas.database import reading, transaction
+from schemas.tables import CoveragePartRow, CoverageRow, CoverageWeekRow
+
+LOCK = "coverage"
+"""Whoever changes the ledger holds it."""
+SCENES = 20
+"""Raw rows folded in one transaction: a second's work, so that other writers of SQLite need not wait long."""
+GRACE = timedelta(days=7)
+"""Raw rows are not dropped sooner than this after they were written: a newer version of a scene comes within days."""
+
+log = structlog.get_logger(__name__)
+Key = tuple[str, str, date]
+"""Square, sensor, Monday."""
+
+
+def fold(engine: Engine) -> int:
+    """Bring the ledger up to date with the raw rows.
+
+    Returns:
+        How many rows were folded in or taken out.
+
+    Raises:
+        StoreUnavailable: the database did not answer; what was folded before that is kept.
+    """
+    total = 0
+    while changed := _fold_some(engine):
+        total += changed
+    return total
+
+
+def drop_raw(engine: Engine, settings: CoverageSettings, now: datetime) -> int:
+    """Drop raw rows that are old and in the ledger, whole weeks of them; seals their blocks.
+
+    Returns:
+        How many rows.
+    """
+    before = monday_of(now - timedelta(days=settings.raw_days))
+    total = 0
+    while dropped := _drop_some(engine, datetime(before.year, before.month, before.day, tzinfo=UTC), now - GRACE):
+        total += dropped
+    if total:
+        log.info("old coverage rows dropped, the ledger keeps their weeks", rows=total, before=str(before))
+    return total
+
+
+def _fold_some(engine: Engine) -> int:
+    with reading(engine) as session:
+        ids = list(session.scalars(_unfolded().limit(SCENES)))
+        stale = session.scalars(_stale().limit(1)).first() is not None
+        rows = {
+            row.acquisition_id: (row.written_at, scene_of(row))
+            for row in session.scalars(select(CoverageRow).where(CoverageRow.acquisition_id.in_(ids)))
+        }
+    if not rows and not stale:
+        return 0
+    with transaction(engine) as session:
+        serialise(session, LOCK)
+        outdated = list(session.scalars(_stale().distinct()))
+        _make_anew(session, _forget(session, outdated))
+        done = set(
+            session.scalars(select(CoveragePartRow.acquisition_id).where(CoveragePartRow.acquisition_id.in_(rows)))
+        )
+        fresh = {acquisition_id: row for acquisition_id, row in rows.items() if acquisition_id not in done}
+        _add(session, [scene for _, scene in fresh.values()])
+        for acquisition_id, (written_at, scene) in fresh.items():
+            _remember(session, acquisition_id, written_at, scene)
+    return len(outdated) + len(rows)
+
+
+def _same_row():  # type: ignore[no-untyped-def]  # a join condition
+    return CoveragePartRow.acquisition_id == CoverageRow.acquisition_id
+
+
+def _unfolded() -> Select[tuple[UUID]]:
+    """Raw rows that no part speaks of."""
+    return (
+        select(CoverageRow.acquisition_id)
+        .outerjoin(CoveragePartRow, _same_row())
+        .where(or_(CoveragePartRow.acquisition_id.is_(None), _rewritten()))
+        .distinct()
+    )
+
+
+def _stale() -> Select[tuple[UUID]]:
+    """Parts whose raw row has changed or is gone."""
+    return (
+        select(CoveragePartRow.acquisition_id)
+        .outerjoin(CoverageRow, _same_row())
+        .where(or_(CoverageRow.acquisition_id.is_(None), _rewritten()))
+    )
+
+
+def _rewritten():  # type: ignore[no-untyped-def]  # a condition
+    return and_(_same_row(), CoveragePartRow.written_at.is_distinct_from(CoverageRow.written_at))
+
+
+def _forget(session: Session, ids: list[UUID]) -> set[Key]:
+    """Take parts out; the blocks that they touched, as far as these can be made anew."""
+    if not ids:
+        return set()
+    parts = session.scalars(select(CoveragePartRow).where(CoveragePartRow.acquisition_id.in_(ids))).all()
+    keys = {(part.square, part.sensor, part.monday) for part in parts if part.square}
+    session.execute(delete(CoveragePartRow).where(CoveragePartRow.acquisition_id.in_(ids)))
+    return {key for key in keys if not ((block := session.get(CoverageWeekRow, key)) and block.sealed)}
+
+
+def _make_anew(session: Session, keys: set[Key]) -> None:
+    """Blocks of the raw rows that are folded into them."""
+    scenes: dict[UUID, Scene] = {}
+    for key in sorted(keys):
+        square, sensor, monday = key
+        wanted = (
+            select(CoverageRow)
+            .join(CoveragePartRow, _same_row())
+            .where(CoveragePartRow.square == square, CoveragePartRow.sensor == sensor, CoveragePartRow.monday == monday)
+        )
+        for row in session.scalars(wanted):
+            if row.acquisition_id not in scenes:
+                scenes[row.acquisition_id] = scene_of(row)
+        found = [
+            scene.blocks[square]
+            for scene in scenes.values()
+            if (scene.sensor, scene.monday) == (sensor, monday) and square in scene.blocks
+        ]
+        old = session.get(CoverageWeekRow, key)
+        if found:
+            _store(session, key, join(found), old)
+        elif old is not None:
+            session.delete(old)
+    session.flush()
+
+
+def _add(session: Session, scenes: Iterable[Scene]) -> None:
+    new: dict[Key, Block] = {}
+    for scene in scenes:
+        for square, block in scene.blocks.items():
+            key = (square, scene.sensor, scene.monday)
+            new[key] = new[key] | block if key in new else block
+    for key in sorted(new):
+        old = session.get(CoverageWeekRow, key)
+        _store(session, key, new[key] if old is None else unpack(old.planes) | new[key], old)
+
+
+def _store(session: Session, key: Key, block: Block, old: CoverageWeekRow | None) -> None:
+    if old is not None:
+        old.planes = block.pack()
+        return
+    square, sensor, monday = key
+    session.add(CoverageWeekRow(square=square, sensor=sensor, monday=monday, planes=block.pack(), sealed=False))
+
+
+def _remember(session: Session, acquisition_id: UUID, written_at: datetime | None, scene: Scene) -> None:
+    session.execute(
+        insert(CoveragePartRow),
+        [
+            {
+                "acquisition_id": acquisition_id,
+                "square": square,
+                "sensor": scene.sensor,
+                "monday": scene.monday,
+                "written_at": written_at,
+            }
+            for square in scene.blocks or [""]
+        ],
+    )
+
+
+def _drop_some(engine: Engine, sensed_before: datetime, written_before: datetime) -> int:
+    old = (
+        select(CoverageRow.acquisition_id)
+        .join(CoveragePartRow, _same_row())
+        .where(
+            CoverageRow.sensing_at < sensed_before,
+            or_(CoverageRow.written_at.is_(None), CoverageRow.written_at < written_before),
+            CoveragePartRow.written_at.is_not_distinct_from(CoverageRow.written_at),
+        )
+        .distinct()
+        .limit(500)
+    )
+    with transaction(engine) as session:
+        serialise(session, LOCK)
+        ids = list(session.scalars(old))
+        if not ids:
+            return 0
+        parts = session.scalars(select(CoveragePartRow).where(CoveragePartRow.acquisition_id.in_(ids))).all()
+        for key in sorted({(part.square, part.sensor, part.monday) for part in parts if part.square}):
+            session.get_one(CoverageWeekRow, key).sealed = True
+        session.execute(delete(CoveragePartRow).where(CoveragePartRow.acquisition_id.in_(ids)))
+        session.execute(delete(CoverageRow).where(CoverageRow.acquisition_id.in_(ids)))
+    return len(ids)

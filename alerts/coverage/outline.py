@@ -9,8 +9,9 @@ from collections.abc import Iterable
 
 import numpy as np
 import shapely
-from affine import Affine
+
 from pyproj import Transformer
+from rasterio import Affine
 from rasterio.features import shapes
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 
 import numpy as np
 import shapely
-
 from pyproj import Transformer
 from rasterio import Affine
 from rasterio.features import shapes

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.options import AreaFile, Bbox, Data, Json, open_database, open_stack, parse_area, parse_moment
-from commands.output import print_json, say, table
+from commands.output import geometries_of, print_json, say, table
 from schemas.errors import UsageError
 
 if TYPE_CHECKING:
@@ -182,8 +182,9 @@ def _draw(asked: Asked, path: Path, as_json: bool) -> None:
     ground, since = _whole(asked)
     first, last = days_of(since, asked.until)
     panels = [Panel(" or ".join(sensors), _sights(asked, ground, sensors, since)) for sensors in _eyes(asked.sensors)]
-    alerts = list_alerts(asked.engine, query_id=asked.query.query_id if asked.query else None)
-    outlines = [shape(feature["geometry"]) for feature in alerts["features"]]
+    alerts = list_alerts(asked.engine, query_id=asked.query.query_id if asked.query else None, since=since)
+    outlines = [shape(each) for each in geometries_of(alerts)]
+    incidents = [each for each in outlines if asked.area is None or each.intersects(asked.area)]
     draw(
         path,
         panels,
@@ -191,10 +192,10 @@ def _draw(asked: Asked, path: Path, as_json: bool) -> None:
         today=last,
         first=first,
         area=asked.area,
-        incidents=[each for each in outlines if asked.area is None or each.intersects(asked.area)],
+        incidents=incidents,
     )
     if as_json:
-        print_json({"map": str(path), "since": since, "until": asked.until, "incidents": len(outlines)})
+        print_json({"map": str(path), "since": since, "until": asked.until, "incidents": len(incidents)})
     else:
         say(f"{path}: days since last seen, as of {last}")
 
@@ -222,7 +223,9 @@ def _eyes(sensors: tuple[Sensor, ...]) -> list[tuple[Sensor, ...]]:
 
 
 def _named(sensors: tuple[Sensor, ...]) -> str:
-    return {("s1",): "Radar (s1)", ("s2",): "Optical (s2)"}.get(sensors, f"Any sensor ({' or '.join(sensors)})")
+    if len(sensors) > 1:
+        return f"Any sensor ({' or '.join(sensors)})"
+    return "Radar (s1)" if sensors == ("s1",) else "Optical (s2)"
 
 
 def register(app: typer.Typer) -> None:

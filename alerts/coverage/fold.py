@@ -17,7 +17,7 @@ from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 import structlog
-from sqlalchemy import Engine, Select, and_, delete, insert, or_, select
+from sqlalchemy import ColumnElement, Engine, Select, and_, delete, insert, or_, select
 from sqlalchemy.orm import Session
 
 from alerts.coverage.blocks import Block, join, unpack
@@ -93,11 +93,11 @@ def _fold_some(engine: Engine) -> int:
     return len(outdated) + len(rows)
 
 
-def _same_row():  # type: ignore[no-untyped-def]  # a join condition
+def _same_row() -> ColumnElement[bool]:
     return CoveragePartRow.acquisition_id == CoverageRow.acquisition_id
 
 
-def _unfolded() -> Select[tuple[UUID]]:
+def _unfolded() -> Select[UUID]:
     """Raw rows that no part speaks of."""
     return (
         select(CoverageRow.acquisition_id)
@@ -107,7 +107,7 @@ def _unfolded() -> Select[tuple[UUID]]:
     )
 
 
-def _stale() -> Select[tuple[UUID]]:
+def _stale() -> Select[UUID]:
     """Parts whose raw row has changed or is gone."""
     return (
         select(CoveragePartRow.acquisition_id)
@@ -116,7 +116,7 @@ def _stale() -> Select[tuple[UUID]]:
     )
 
 
-def _rewritten():  # type: ignore[no-untyped-def]  # a condition
+def _rewritten() -> ColumnElement[bool]:
     return and_(_same_row(), CoveragePartRow.written_at.is_distinct_from(CoverageRow.written_at))
 
 

@@ -53,7 +53,7 @@ class Ground:
             return _EVERY
         return _inside(self.area, square)
 
-    def within(self, wanted: Select[tuple[CoverageWeekRow]]) -> Select[tuple[CoverageWeekRow]]:
+    def within(self, wanted: Select[CoverageWeekRow]) -> Select[CoverageWeekRow]:
         """Only blocks of its squares, as far as a statement can say it; `mask` has the last word."""
         if self.masks is None or len(self.masks) > MOST_SQUARES:
             return wanted

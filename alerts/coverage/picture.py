@@ -12,7 +12,7 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from math import ceil, cos, floor, radians
 from pathlib import Path
@@ -247,14 +247,10 @@ def _lines(pen: ImageDraw.ImageDraw, frame: _Frame, geometry: BaseGeometry, colo
     if frame.wrapped:  # the cut along the antimeridian is no edge of anything
         parts = [affinity.translate(p, 360) if p.bounds[2] <= 0 else p for p in shapely.get_parts(geometry)]
         whole = shapely.union_all(parts)
-    flat = _Frame(**{**_fields(frame), "wrapped": False}) if frame.wrapped else frame
+    flat = replace(frame, wrapped=False)
     for part in shapely.get_parts(whole):
         for ring in [part.exterior, *part.interiors] if part.geom_type == "Polygon" else []:
             pen.line([tuple(p) for p in flat.pixels(shapely.get_coordinates(ring)).tolist()], fill=colour, width=width)
-
-
-def _fields(frame: _Frame) -> dict[str, float]:
-    return {name: getattr(frame, name) for name in frame.__dataclass_fields__}
 
 
 def _caption(panel: Panel, area: BaseGeometry | None, today: date) -> list[str]:

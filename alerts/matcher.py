@@ -27,7 +27,7 @@ PREPARE_EVERY = timedelta(seconds=5)
 """How soon a new query has its threshold when no batch comes."""
 SWEEP_EVERY = timedelta(seconds=30)
 """How soon alerts go out that a crash, or a broker that forgot, kept back."""
-FOLD_EVERY = timedelta(seconds=30)
+FOLD_EVERY = timedelta(minutes=2)
 """How soon the coverage ledger has what an acquisition showed."""
 
 

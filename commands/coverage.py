@@ -181,7 +181,7 @@ def _draw(asked: Asked, path: Path, as_json: bool) -> None:
 
     ground, since = _whole(asked)
     first, last = days_of(since, asked.until)
-    panels = [Panel(" or ".join(sensors), _sights(asked, ground, sensors, since)) for sensors in _eyes(asked.sensors)]
+    panels = [Panel(_named(eyes), _sights(asked, ground, eyes, since)) for eyes in _eyes(asked.sensors)]
     alerts = list_alerts(asked.engine, query_id=asked.query.query_id if asked.query else None, since=since)
     outlines = [shape(each) for each in geometries_of(alerts)]
     incidents = [each for each in outlines if asked.area is None or each.intersects(asked.area)]

@@ -65,7 +65,7 @@ def ground_of(area: BaseGeometry | None) -> Ground:
     return Ground(None, None) if area is None else _ground(area.wkb)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _ground(wkb: bytes) -> Ground:
     area = shapely.from_wkb(wkb)
     try:

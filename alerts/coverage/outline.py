@@ -45,8 +45,9 @@ def _parts(square: str, mask: Mask) -> list[BaseGeometry]:
     grid = Affine(CELL_M, 0, corner.easting_m, 0, CELL_M, corner.northing_m)
     cells = mask.reshape(SIDE, SIDE).astype(np.uint8)
     to_wgs84 = Transformer.from_crs(corner.epsg, 4326, always_xy=True)
-    found = []
+    found: list[BaseGeometry] = []
     for geometry, _ in shapes(cells, mask=cells.astype(bool), transform=grid):
         part = shapely.transform(shape(geometry), lambda xy: np.column_stack(to_wgs84.transform(*xy.T)))
-        found.append(shapely.make_valid(split_antimeridian(part)))
+        valid = shapely.make_valid(split_antimeridian(part))
+        found += [piece for piece in shapely.get_parts(valid) if piece.area > 0]  # unions take no lines and points
     return found

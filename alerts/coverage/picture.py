@@ -46,6 +46,8 @@ INCIDENT = "#c2188b"
 OLD_DAYS = 14
 """Captions say why what was not seen for longer than this was not."""
 
+NARROWEST_PX = 1080
+"""The legend and a long title need as much."""
 PANEL_PX = 620
 """Longer edge of a panel."""
 MARGIN, TOP, GAP, LEGEND, CAPTION, TITLE_CHARS = 56, 106, 48, 50, 62, 96
@@ -122,7 +124,7 @@ def draw(
     shown = [_shown(each) for panel in panels for each in panel.sights] if area is None else []
     bounds, wrapped = _bounds(area, panels, shown)
     frames = _frames(bounds, wrapped, len(panels))
-    width = max(frames[-1].left + frames[-1].width + MARGIN, 900)
+    width = max(frames[-1].left + frames[-1].width + MARGIN, NARROWEST_PX)
     height = TOP + frames[0].height + CAPTION + LEGEND + 20
     image = Image.new("RGB", (width, height), PAPER)
     pen = ImageDraw.Draw(image)

@@ -391,6 +391,21 @@ def test_an_outline_of_scattered_cells_stays_small():
     assert lone.area == pytest.approx(cell_at(*lone.centroid.coords[0]).polygon.area, rel=0.3)
 
 
+@settings(max_examples=15, deadline=None)
+@given(
+    st.integers(0, 2**32),
+    st.floats(0.01, 0.99),
+    st.sampled_from(["33TWN", "60KZG", "01KAB", "31XDG", "32VKM", "21HUB"]),
+)
+def test_an_outline_is_valid_whatever_cells_it_is_of(seed, share, square):
+    mask = np.random.default_rng(seed).random(CELLS) < share
+    drawn = outline([(square, mask)])
+    assert drawn.is_valid and drawn.area > 0
+    west, _, east, _ = drawn.bounds
+    assert -180 <= west <= east <= 180
+    assert all(part.bounds[2] - part.bounds[0] < 20 for part in shapely.get_parts(drawn)), "none goes round the globe"
+
+
 def test_every_cause_has_a_bit():
     assert set(CAUSES) == {*Cause, None}
     assert len(set(CAUSES.values())) == len(CAUSES)

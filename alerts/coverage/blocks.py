@@ -33,9 +33,9 @@ FORMAT = 1
 """First byte of a packed block; another one was written by a later build."""
 
 CAUSES: dict[Cause | None, int] = {Cause.CLOUD: 1, Cause.SHADOW: 2, Cause.NO_DATA: 4, None: 8}
-"""Bit of each cause; none: obscured, and nobody wrote why."""
+"""Bit of each cause, in the order of their planes; none: obscured, and nobody wrote why."""
 _PLANES = 4 * DAYS + 4
-_UNIT = 1 << np.arange(DAYS, dtype=np.uint8)[:, None]
+"""Of days: looked at, seen, seen and obscured, failed; of causes: cloud less obscured, shadow, no data, unexplained."""
 
 Bits = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -81,9 +81,9 @@ class Block:
         """As it is stored."""
         seen, obscured, failed = (_days(bits) for bits in (self.seen, self.obscured, self.failed))
         hidden = self.obscured != 0
-        causes = [(self.causes & bit) != 0 for bit in CAUSES.values()]
-        causes[0] = causes[0] != hidden
-        planes = np.concatenate([seen | obscured, seen, seen & obscured, failed, np.array(causes)])
+        causes = np.unpackbits(self.causes[None], axis=0, count=len(CAUSES), bitorder="little")
+        causes[0] ^= hidden
+        planes = np.concatenate([seen | obscured, seen, seen & obscured, failed, causes])
         some = planes.any(axis=1)
         return zlib.compress(
             bytes([FORMAT]) + np.packbits(some).tobytes() + np.packbits(planes[some], axis=1).tobytes(), 9
@@ -100,15 +100,13 @@ def unpack(packed: bytes) -> Block:
     if data[0] != FORMAT:
         raise ValueError(f"coverage block of format {data[0]}, this build reads {FORMAT}: use the build that wrote it")
     width, head = CELLS // 8, 1 + _PLANES // 8
-    some = np.unpackbits(data[1:head]).astype(bool)
-    planes = np.zeros((_PLANES, CELLS), np.uint8)
-    planes[some] = np.unpackbits(data[head:].reshape(-1, width), axis=1)
-    looked, seen, both, failed = (_bits(planes[DAYS * i : DAYS * (i + 1)]) for i in range(4))
+    rows = np.unpackbits(data[head:].reshape(-1, width), axis=1)
+    looked, seen, both, failed, causes = (_none() for _ in range(5))
+    for number, row in zip(np.flatnonzero(np.unpackbits(data[1:head])).tolist(), rows, strict=True):
+        which, bit = divmod(number, DAYS)
+        (looked, seen, both, failed, causes)[which][:] |= row << np.uint8(bit)
     obscured = (looked & ~seen) | both
-    cloud = planes[4 * DAYS] ^ (obscured != 0)
-    others = list(CAUSES.values())[1:]
-    causes = cloud + sum(planes[4 * DAYS + 1 + i] * np.uint8(bit) for i, bit in enumerate(others))
-    return Block(seen, obscured, failed, np.asarray(causes, np.uint8))
+    return Block(seen, obscured, failed, causes ^ (obscured != 0))
 
 
 def join(blocks: Sequence[Block]) -> Block:
@@ -129,13 +127,6 @@ def cell_ids(square: str, indexes: Sequence[int]) -> list[str]:
     return [f"{square}{index % SIDE:02d}{index // SIDE:02d}" for index in indexes]
 
 
-def _days(bits: Bits) -> Mask:
-    """Bool, (7, 10,000)."""
-    return np.asarray((bits & _UNIT) != 0)
-
-
-def _bits(days: Bits) -> Bits:
-    """Uint8, (10,000,)."""
-    if not days.any():
-        return _none()
-    return np.asarray((days * _UNIT).sum(axis=0, dtype=np.uint8))
+def _days(bits: Bits) -> Bits:
+    """Uint8 of 0 and 1, (7, 10,000)."""
+    return np.unpackbits(bits[None], axis=0, count=DAYS, bitorder="little")

@@ -11,7 +11,8 @@ from shapely.geometry import shape
 from sqlalchemy import Engine, select, update
 
 from alerts import queries
-from alerts.coverage.blind import BlindWatch, limit_days
+from alerts.coverage.blind import BlindWatch
+from alerts.coverage.blindness import limit_days
 from alerts.coverage.fold import fold
 from alerts.notices import standing_notices
 from alerts.settings import CoverageSettings

@@ -151,7 +151,7 @@ class CoveragePartRow(Base):
     monday: Mapped[date] = mapped_column()
     written_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     """That of the raw row when it was folded; it has changed since where they differ."""
-    __table_args__ = (Index("ix_coverage_parts_week", "square", "sensor", "monday"),)
+    __table_args__ = (Index("ix_coverage_parts_week", "monday", "square", "sensor"),)
 
 
 class QueryRow(Base):

@@ -38,7 +38,7 @@ LOOK_FOR_S = 20.0
 SETTLE = timedelta(hours=1)
 """How long after its start a matcher waits for polling to catch up: what came in while nothing ran was not unseen."""
 CADENCE_HOLDS = timedelta(days=1)
-"""How soon it is looked for again."""
+"""How soon the usual time between two sights is worked out again."""
 
 log = structlog.get_logger(__name__)
 
@@ -65,9 +65,9 @@ class BlindWatch:
         """
         now = now or datetime.now(UTC)
         fold(self._engine)
-        drop_raw(self._engine, self._settings, now)
         if self._looked_at is not None and now - self._looked_at < LOOK_EVERY:
             return 0
+        drop_raw(self._engine, self._settings, now)
         if not self._settled(now):
             return 0
         self._looked_at = now

@@ -13,7 +13,7 @@ raw rows have been dropped is sealed: it can only be added to.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
 import structlog
@@ -31,6 +31,8 @@ LOCK = "coverage"
 """Whoever changes the ledger holds it."""
 SCENES = 20
 """Raw rows folded in one transaction: a second's work, so that other writers of SQLite need not wait long."""
+DROPPED = 500
+"""Raw rows dropped in one transaction."""
 GRACE = timedelta(days=7)
 """Raw rows are not dropped sooner than this after they were written: a newer version of a scene comes within days."""
 
@@ -62,7 +64,7 @@ def drop_raw(engine: Engine, settings: CoverageSettings, now: datetime) -> int:
     """
     before = monday_of(now - timedelta(days=settings.raw_days))
     total = 0
-    while dropped := _drop_some(engine, datetime(before.year, before.month, before.day, tzinfo=UTC), now - GRACE):
+    while dropped := _drop_some(engine, before, now - GRACE):
         total += dropped
     if total:
         log.info("old coverage rows dropped, the ledger keeps their weeks", rows=total, before=str(before))
@@ -191,26 +193,22 @@ def _remember(session: Session, acquisition_id: UUID, written_at: datetime | Non
     )
 
 
-def _drop_some(engine: Engine, sensed_before: datetime, written_before: datetime) -> int:
-    old = (
-        select(CoverageRow.acquisition_id)
-        .join(CoveragePartRow, _same_row())
-        .where(
-            CoverageRow.sensing_at < sensed_before,
-            or_(CoverageRow.written_at.is_(None), CoverageRow.written_at < written_before),
-            CoveragePartRow.written_at.is_not_distinct_from(CoverageRow.written_at),
-        )
-        .distinct()
-        .limit(500)
+def _drop_some(engine: Engine, sensed_before: date, written_before: datetime) -> int:
+    """Candidates are looked for among the parts: SQLite would read through every raw row to its last column."""
+    part, row = CoveragePartRow, CoverageRow
+    old = select(part.acquisition_id).where(
+        part.monday < sensed_before, or_(part.written_at.is_(None), part.written_at < written_before)
     )
     with transaction(engine) as session:
         serialise(session, LOCK)
-        ids = list(session.scalars(old))
+        ids = set(session.scalars(old.distinct().limit(DROPPED)))
         if not ids:
             return 0
-        parts = session.scalars(select(CoveragePartRow).where(CoveragePartRow.acquisition_id.in_(ids))).all()
-        for key in sorted({(part.square, part.sensor, part.monday) for part in parts if part.square}):
+        outdated = session.scalars(_stale().where(part.acquisition_id.in_(ids)).distinct())
+        ids -= set(outdated)  # the next fold sees to them
+        parts = session.scalars(select(part).where(part.acquisition_id.in_(ids))).all()
+        for key in sorted({(each.square, each.sensor, each.monday) for each in parts if each.square}):
             session.get_one(CoverageWeekRow, key).sealed = True
-        session.execute(delete(CoveragePartRow).where(CoveragePartRow.acquisition_id.in_(ids)))
-        session.execute(delete(CoverageRow).where(CoverageRow.acquisition_id.in_(ids)))
+        session.execute(delete(part).where(part.acquisition_id.in_(ids)))
+        session.execute(delete(row).where(row.acquisition_id.in_(ids)))
     return len(ids)

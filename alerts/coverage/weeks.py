@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
 import numpy as np
+from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 from sqlalchemy import Engine, func, select
 
@@ -21,7 +22,7 @@ from alerts.coverage.ground import Ground, ground_of
 from alerts.coverage.scenes import monday_of
 from schemas.database import reading
 from schemas.errors import UsageError
-from schemas.messages import Cause, Sensor
+from schemas.messages import Cause, Sensor, StandingQuery
 from schemas.tables import CoverageWeekRow
 
 WEEK = timedelta(days=DAYS)
@@ -77,6 +78,11 @@ class Week:
     def as_dict(self) -> dict[str, object]:
         """For programs."""
         return {"week": self.name, **asdict(self), "obscured": self.obscured, "seen_share": self.seen_share}
+
+
+def weeks_of(engine: Engine, query: StandingQuery, since: datetime, until: datetime) -> list[Week]:
+    """The weeks of a standing query's area, by its sensors (`weeks`)."""
+    return weeks(engine, query.sensors, None if query.area is None else shape(query.area), since, until)
 
 
 def weeks(

@@ -22,13 +22,13 @@ from alerts.coverage.ground import ground_of
 from alerts.coverage.outline import MOST_VERTICES, outline
 from alerts.coverage.sights import features, median_gap, sights, spell
 from alerts.coverage.summary import summary
-from alerts.coverage.weeks import Week, first_week, weeks
+from alerts.coverage.weeks import Week, first_week, weeks, weeks_of
 from alerts.settings import CoverageSettings
 from schemas.cells import cell_at, cells_in
 from schemas.database import connect, migrate, reading, transaction
 from schemas.errors import UsageError
-from schemas.geometry import read_bbox
-from schemas.messages import Cause, CellState, stable_id
+from schemas.geometry import read_bbox, to_geojson
+from schemas.messages import Cause, CellState, StandingQuery, stable_id
 from schemas.tables import CoveragePartRow, CoverageRow, CoverageWeekRow
 
 SEEN, FAILED, OBSCURED, ABSENT = CellState.SEEN, CellState.FAILED, CellState.OBSCURED, CellState.NOT_ACQUIRED
@@ -204,6 +204,19 @@ def test_weeks_begin_on_monday_in_utc(engine, write_look):
     assert one_week(engine).seen == 1
     (last,) = weeks(engine, ("s2",), AREA, datetime(2027, 1, 1, tzinfo=UTC), datetime(2027, 1, 4, tzinfo=UTC))
     assert (last.name, last.days, last.seen) == ("2026-W53", 3, 1)
+
+
+def test_weeks_of_a_query_are_those_of_its_area_and_sensors(engine, write_look):
+    write_look(engine, "radar", at(0), {CELLS_IN[0]: SEEN, ELSEWHERE: SEEN}, "s1")
+    write_look(engine, "optical", at(0), {CELLS_IN[0]: SEEN})
+    fold(engine)
+    query = StandingQuery(
+        query_id=stable_id("q"), version=1, sentence="x", area=to_geojson(AREA), sensors=("s1",), created_at=MONDAY
+    )
+    (found,) = weeks_of(engine, query, MONDAY, MONDAY + timedelta(days=7))
+    assert (found.sensor, found.seen, found.cells) == ("s1", 1, len(CELLS_IN))
+    (found,) = weeks_of(engine, query.model_copy(update={"area": None}), MONDAY, MONDAY + timedelta(days=7))
+    assert found.seen == 2
 
 
 def test_days_outside_the_period_do_not_count(engine, write_look):

@@ -37,7 +37,7 @@ def upgrade() -> None:
         sa.Column("written_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("acquisition_id", "square", name="pk_coverage_parts"),
     )
-    op.create_index("ix_coverage_parts_week", "coverage_parts", ["square", "sensor", "monday"])
+    op.create_index("ix_coverage_parts_week", "coverage_parts", ["monday", "square", "sensor"])
 
 
 def downgrade() -> None:

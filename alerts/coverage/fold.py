@@ -12,12 +12,12 @@ raw rows have been dropped is sealed: it can only be added to.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
 import structlog
-from sqlalchemy import ColumnElement, Engine, Select, and_, delete, insert, or_, select
+from sqlalchemy import Engine, Select, delete, except_, insert, or_, select
 from sqlalchemy.orm import Session
 
 from alerts.coverage.blocks import Block, join, unpack
@@ -83,7 +83,7 @@ def _fold_some(engine: Engine) -> int:
         return 0
     with transaction(engine) as session:
         serialise(session, LOCK)
-        outdated = list(session.scalars(_stale().distinct()))
+        outdated = list(session.scalars(_stale()))
         _make_anew(session, _forget(session, outdated))
         done = set(
             session.scalars(select(CoveragePartRow.acquisition_id).where(CoveragePartRow.acquisition_id.in_(rows)))
@@ -95,31 +95,31 @@ def _fold_some(engine: Engine) -> int:
     return len(outdated) + len(rows)
 
 
-def _same_row() -> ColumnElement[bool]:
-    return CoveragePartRow.acquisition_id == CoverageRow.acquisition_id
-
-
 def _unfolded() -> Select[UUID]:
-    """Raw rows that no part speaks of."""
+    """Raw rows that no part speaks of as they are now."""
+    rows, parts = _written()
+    return select(except_(rows, parts).subquery().c.acquisition_id)
+
+
+def _stale(ids: Collection[UUID] | None = None) -> Select[UUID]:
+    """Parts whose raw row has changed or is gone; all of them, or those of these rows."""
+    rows, parts = _written()
+    if ids is not None:
+        rows = rows.where(CoverageRow.acquisition_id.in_(ids))
+        parts = parts.where(CoveragePartRow.acquisition_id.in_(ids))
+    return select(except_(parts, rows).subquery().c.acquisition_id).distinct()
+
+
+def _written() -> tuple[Select[UUID, datetime | None], Select[UUID, datetime | None]]:
+    """Raw rows and parts, and when they were written.
+
+    As sets that are subtracted, not joined: SQLite then reads the small index of the raw rows, where a join would read
+    each of them through to its last column. Two times that are not known are the same in it.
+    """
     return (
-        select(CoverageRow.acquisition_id)
-        .outerjoin(CoveragePartRow, _same_row())
-        .where(or_(CoveragePartRow.acquisition_id.is_(None), _rewritten()))
-        .distinct()
+        select(CoverageRow.acquisition_id, CoverageRow.written_at),
+        select(CoveragePartRow.acquisition_id, CoveragePartRow.written_at),
     )
-
-
-def _stale() -> Select[UUID]:
-    """Parts whose raw row has changed or is gone."""
-    return (
-        select(CoveragePartRow.acquisition_id)
-        .outerjoin(CoverageRow, _same_row())
-        .where(or_(CoverageRow.acquisition_id.is_(None), _rewritten()))
-    )
-
-
-def _rewritten() -> ColumnElement[bool]:
-    return and_(_same_row(), CoveragePartRow.written_at.is_distinct_from(CoverageRow.written_at))
 
 
 def _forget(session: Session, ids: list[UUID]) -> set[Key]:
@@ -139,7 +139,7 @@ def _make_anew(session: Session, keys: set[Key]) -> None:
         square, sensor, monday = key
         wanted = (
             select(CoverageRow)
-            .join(CoveragePartRow, _same_row())
+            .join(CoveragePartRow, CoveragePartRow.acquisition_id == CoverageRow.acquisition_id)
             .where(CoveragePartRow.square == square, CoveragePartRow.sensor == sensor, CoveragePartRow.monday == monday)
         )
         for row in session.scalars(wanted):
@@ -204,8 +204,7 @@ def _drop_some(engine: Engine, sensed_before: date, written_before: datetime) ->
         ids = set(session.scalars(old.distinct().limit(DROPPED)))
         if not ids:
             return 0
-        outdated = session.scalars(_stale().where(part.acquisition_id.in_(ids)).distinct())
-        ids -= set(outdated)  # the next fold sees to them
+        ids -= set(session.scalars(_stale(ids)))  # the next fold sees to them
         parts = session.scalars(select(part).where(part.acquisition_id.in_(ids))).all()
         for key in sorted({(each.square, each.sensor, each.monday) for each in parts if each.square}):
             session.get_one(CoverageWeekRow, key).sealed = True

@@ -16,6 +16,7 @@ from commands import (
     alerts,
     answers,
     corpus,
+    coverage,
     deadletters,
     demo,
     encoders,
@@ -70,6 +71,7 @@ simulate.register(app)
 search.register(app)
 alerts.register(app)
 answers.register(app)
+coverage.register(app)
 health.register(app)
 encoders.register(app)
 evaluate.register(app)

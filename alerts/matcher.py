@@ -9,10 +9,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 from alerts.budgets.calibrate import Calibrator
+from alerts.coverage.blind import BlindWatch
 from alerts.incidents.announce import republish
 from alerts.matching import Matcher
 from alerts.notices import republish_notices
-from alerts.settings import MatcherSettings
+from alerts.settings import CoverageSettings, MatcherSettings
 from archive import open_archive
 from encoders import load_for
 from schemas import outbox
@@ -27,6 +28,8 @@ PREPARE_EVERY = timedelta(seconds=5)
 """How soon a new query has its threshold when no batch comes."""
 SWEEP_EVERY = timedelta(seconds=30)
 """How soon alerts go out that a crash, or a broker that forgot, kept back."""
+FOLD_EVERY = timedelta(minutes=2)
+"""How soon the coverage ledger has what an acquisition showed."""
 
 
 def main() -> None:
@@ -40,6 +43,7 @@ def main() -> None:
 
     with open_archive(stack) as archive:
         calibrator = Calibrator(engine, archive, encoder, settings)
+        blind = BlindWatch(engine, CoverageSettings())
         matcher = Matcher(engine, publisher, calibrator, encoder.release, settings)
 
         def sweep() -> None:
@@ -53,7 +57,7 @@ def main() -> None:
             stack=stack,
             engine=engine,
             publisher=publisher,
-            every=[(SWEEP_EVERY, sweep), (PREPARE_EVERY, matcher.prepare)],
+            every=[(SWEEP_EVERY, sweep), (PREPARE_EVERY, matcher.prepare), (FOLD_EVERY, blind.run)],
         )
     publisher.close()
 

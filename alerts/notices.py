@@ -75,8 +75,8 @@ def clear_notice(session: Session, matter: Matter, finding: Finding) -> Notice |
     return _write(session, matter, finding, last.sequence + 1, cleared=True)
 
 
-def standing_notices(engine: Engine) -> list[Notice]:
-    """Notices that have not been cleared, the newest first."""
+def standing_notices(engine: Engine, kind: NoticeKind | None = None) -> list[Notice]:
+    """Notices that have not been cleared, of one kind or all, the newest first."""
     newest = (
         select(NoticeRow.notice_id, func.max(NoticeRow.sequence).label("sequence"))
         .group_by(NoticeRow.notice_id)
@@ -88,6 +88,8 @@ def standing_notices(engine: Engine) -> list[Notice]:
         .where(NoticeRow.cleared.is_(False))
         .order_by(NoticeRow.sent_at.desc(), NoticeRow.notice_id)
     )
+    if kind is not None:
+        wanted = wanted.where(NoticeRow.kind == kind.value)
     with reading(engine) as session:
         return [Notice.from_bytes(message.encode()) for message in session.scalars(wanted)]
 

@@ -1,7 +1,7 @@
 """What an operator may tune of matching and telling.
 
-Flows in: `TOCSIN_MATCHER_…` and `TOCSIN_NOTIFIER_…` environment variables. Flows out: one frozen object a service,
-built in its `main()`. Stops before addresses: those are `schemas.settings`.
+Flows in: `TOCSIN_MATCHER_…`, `TOCSIN_COVERAGE_…` and `TOCSIN_NOTIFIER_…` environment variables. Flows out: frozen
+objects, built in a service's `main()`. Stops before addresses: those are `schemas.settings`.
 """
 
 from __future__ import annotations
@@ -62,6 +62,29 @@ class MatcherSettings(BaseSettings):
     def window(self) -> timedelta:
         """`window_days` as a duration."""
         return timedelta(days=self.window_days)
+
+
+class CoverageSettings(BaseSettings):
+    """What could be seen: how long it is kept raw, and when somebody is told that an area is blind."""
+
+    model_config = SettingsConfigDict(env_prefix="TOCSIN_COVERAGE_", frozen=True, use_attribute_docstrings=True)
+
+    raw_days: float = Field(default=100, ge=60, le=36_500)
+    """What each single acquisition saw is kept for so many days after it was sensed; after that the weekly ledger alone
+    says it, in a fraction of the space. Longer than incidents look back (`TOCSIN_MATCHER_WINDOW_DAYS`)."""
+    blind_share: float = Field(default=0.3, gt=0, le=1)
+    """A query's area is blind when this share of its cells has not been seen for longer than the limit; it sees again
+    when less than half of that share is left."""
+    blind_days: float | None = Field(default=None, gt=0, le=3650)
+    """The limit, days; none: from how often the area has been seen so far, by the next three settings."""
+    blind_revisits: float = Field(default=4, gt=0, le=100)
+    """The limit as a multiple of the median time between two sights of a cell."""
+    blind_least_days: float = Field(default=12, gt=0, le=3650)
+    """The limit is never shorter: two or three cloudy passes in a row are weather, not blindness."""
+    blind_most_days: float = Field(default=45, gt=0, le=3650)
+    """The limit is never longer, and it is this where the ledger knows too little of the area."""
+    blind_grace_days: float = Field(default=2, ge=0, le=366)
+    """No query is called blind sooner after it was registered: its area's past may still be on its way."""
 
 
 class NotifierSettings(BaseSettings):

@@ -1,17 +1,15 @@
-"""`tocsin alerts …` and `tocsin coverage`: what was told, and what could be seen.
+"""`tocsin alerts …`: what was told.
 
 Flows in: the stores. Flows out: GeoJSON for programs, tables for people. Stops before changing anything.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
-from commands.options import AreaFile, Bbox, Data, Json, open_database, open_stack, parse_area, parse_moment
+from commands.options import Data, Json, open_database, open_stack, parse_moment
 from commands.output import print_json, properties_of, say, table
 
 alerts = typer.Typer(no_args_is_help=True, help="Alerts that have gone out.")
@@ -78,44 +76,6 @@ def show(
     table("Deliveries", columns, rows, "nobody was told")
 
 
-def coverage(
-    query: Annotated[str | None, typer.Option(help="Only this query's area: its id or the start of it.")] = None,
-    bbox: Bbox = None,
-    area: AreaFile = None,
-    since: Annotated[str | None, typer.Option(metavar="ISO", help="Sensed at or after.")] = None,
-    until: Annotated[str | None, typer.Option(metavar="ISO", help="Sensed before.")] = None,
-    data: Data = None,
-    as_json: Json = False,
-) -> None:
-    """Show what could be seen: cells seen, obscured, not acquired and failed, per sensor."""
-    from shapely.geometry import shape
-
-    from alerts import queries
-    from alerts.asked import SENSORS
-    from alerts.coverage.summary import coverage_of, summary
-
-    engine = open_database(open_stack(data))
-    period = {
-        "since": parse_moment(since, "--since") or datetime(1972, 1, 1, tzinfo=UTC),
-        "until": parse_moment(until, "--until") or datetime.now(UTC),
-    }
-    where = parse_area(bbox, area)
-    if query:
-        found = coverage_of(engine, queries.show(engine, query), **period)
-    else:
-        found = [summary(engine, sensor, shape(where) if where else None, **period) for sensor in SENSORS]
-    if as_json:
-        print_json({"since": period["since"], "until": period["until"], "sensors": [asdict(one) for one in found]})
-        return
-    rows = [
-        (one.sensor, one.acquisitions, one.seen, one.obscured, one.failed, one.not_acquired, one.last_seen_at)
-        for one in found
-    ]
-    columns = ("sensor", "acquisitions", "seen", "obscured", "failed", "not acquired", "last seen")
-    table("Coverage, cells", columns, rows, "nothing acquired yet")
-
-
 def register(app: typer.Typer) -> None:
     """Put these commands on the front door."""
     app.add_typer(alerts, name="alerts")
-    app.command()(coverage)

@@ -48,6 +48,11 @@ def properties_of(collection: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [feature["properties"] for feature in collection["features"]]
 
 
+def geometries_of(collection: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Their geometries."""
+    return [feature["geometry"] for feature in collection["features"]]
+
+
 def _cell(value: object) -> str:
     if value is None:
         return "–"

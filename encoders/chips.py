@@ -1,6 +1,6 @@
 """Chips of some cells, and what could be seen of each.
 
-In: which pixels of 120 x 120 windows are valid, and which are cloud. Out: one `Chip` per cell. Stops before encoding.
+In: which pixels of 120 x 120 windows are valid, and what hides them. Out: one `Chip` per cell. Stops before encoding.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from encoders.clouds import Hidden
 from encoders.interface import Pixels
 from encoders.settings import EncoderSettings
 from schemas.cells import CHIP_PX, Cell
-from schemas.messages import CellState, Chip
+from schemas.messages import Cause, CellState, Chip
 
 Mask = NDArray[np.bool_]
 
@@ -42,27 +43,37 @@ class ChipBlock:
         return [row for row, chip in enumerate(self.chips) if chip.state is CellState.SEEN]
 
 
-def judge(cells: Sequence[Cell], valid: Mask, cloud: Mask, settings: EncoderSettings) -> tuple[Chip, ...]:
+def judge(cells: Sequence[Cell], valid: Mask, hidden: Hidden, settings: EncoderSettings) -> tuple[Chip, ...]:
     """What could be seen of each cell.
 
     Args:
         cells: n of them.
-        valid: bool, (n, 120, 120), pixels with data in at least one band.
-        cloud: bool, (n, 120, 120), pixels under cloud or its shadow.
+        valid: bool, (n, 120, 120), pixels with data in at least one band, defective ones not among them.
+        hidden: What lies over them.
         settings: The two limits.
     """
-    valid_px, cloud_px = (mask.sum(axis=(1, 2)).tolist() for mask in (valid, cloud & valid))
-    return tuple(
-        _chip(cell, v / CHIP_PX**2, c / max(v, 1), settings)
-        for cell, v, c in zip(cells, valid_px, cloud_px, strict=True)
-    )
+    valid_px, cloud_px = _counts(valid), _counts(hidden.cloud & valid)
+    few = any(count < settings.min_valid_fraction * CHIP_PX**2 for count in valid_px)
+    defect_px = [0] * len(cells) if hidden.defect is None or not few else _counts(hidden.defect)
+    shadow_px = [0] * len(cells) if hidden.shadow is None or not any(cloud_px) else _counts(hidden.shadow & valid)
+    counts = zip(valid_px, cloud_px, shadow_px, defect_px, strict=True)
+    return tuple(_chip(cell, *each, settings) for cell, each in zip(cells, counts, strict=True))
 
 
-def _chip(cell: Cell, valid: float, cloud: float, settings: EncoderSettings) -> Chip:
+def _counts(mask: Mask) -> list[int]:
+    counts: list[int] = mask.sum(axis=(1, 2)).tolist()
+    return counts
+
+
+def _chip(cell: Cell, valid_px: int, cloud_px: int, shadow_px: int, defect_px: int, settings: EncoderSettings) -> Chip:
+    valid, cloud = valid_px / CHIP_PX**2, cloud_px / max(valid_px, 1)
+    cause = None
     if valid == 0 or valid < settings.min_valid_fraction:
-        state = CellState.NOT_ACQUIRED
+        # one that would have had enough pixels without the defects was acquired, and shows nothing
+        spoilt = defect_px > 0 and valid + defect_px / CHIP_PX**2 >= settings.min_valid_fraction
+        state, cause = (CellState.OBSCURED, Cause.NO_DATA) if spoilt else (CellState.NOT_ACQUIRED, None)
     elif cloud > settings.max_cloud_fraction:
-        state = CellState.OBSCURED
+        state, cause = CellState.OBSCURED, Cause.SHADOW if 2 * shadow_px > cloud_px else Cause.CLOUD
     else:
         state = CellState.SEEN
-    return Chip(cell=cell.id, state=state, valid_fraction=round(valid, 4), cloud_fraction=round(cloud, 4))
+    return Chip(cell=cell.id, state=state, valid_fraction=round(valid, 4), cloud_fraction=round(cloud, 4), cause=cause)

@@ -6,6 +6,7 @@ are. Stops before deciding what that means for a cell (`chips`).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import reduce
 from operator import or_
 
@@ -19,8 +20,12 @@ from encoders.interface import Pixels
 SCL_CLOUD = (3, 8, 9, 10)
 """Cloud shadow, cloud of medium and high probability, thin cirrus; 11, snow, is ground. Source: Sentinel-2 Level-2A
 Algorithm Overview, scene classification."""
+SCL_SHADOW = 3
+"""Cloud shadow among them."""
 SCL_NO_DATA = (0, 1)
 """No data, saturated or defective."""
+SCL_DEFECT = 1
+"""Acquired, and yet of no use: saturated or defective."""
 
 BRIGHT = 0.25
 """Blue reflectance of cloud that hides the ground; without an atmosphere bare ground and built-up stay below."""
@@ -37,17 +42,33 @@ high mountains pass."""
 Mask = NDArray[np.bool_]
 
 
-def classified(scl: Pixels) -> tuple[Mask, Mask]:
-    """Cloud and no data of a product's own classification.
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """What hides pixels, and what it is; bool, (n, h, w), where the chips are.
+
+    Attributes:
+        cloud: Cloud or its shadow.
+        shadow: The shadow among it; none where nothing tells them apart.
+        defect: Acquired but of no use; none where nothing says so.
+    """
+
+    cloud: Mask
+    shadow: Mask | None = None
+    defect: Mask | None = None
+
+
+def classified(scl: Pixels) -> tuple[Hidden, Mask]:
+    """What hides pixels, and no data, by a product's own classification.
 
     Args:
         scl: float32, (n, h, w), classes, NaN outside the file.
 
     Returns:
-        cloud, no data: bool, (n, h, w); outside the file neither is known, so neither is said.
+        hidden, no data (defects included): outside the file neither is known, so neither is said.
     """
     cloud, no_data = (reduce(or_, (scl == each for each in classes)) for classes in (SCL_CLOUD, SCL_NO_DATA))
-    return cloud, no_data
+    shadow, defect = (scl == each for each in (SCL_SHADOW, SCL_DEFECT))
+    return Hidden(cloud, shadow, defect), no_data
 
 
 def spectral(pixels: Pixels, present_bands: tuple[str, ...]) -> Mask:

@@ -191,8 +191,8 @@ def _block(
     present = tuple(band for band in names if band in rasters)
     for index in (names.index(band) for band in names if band not in present):
         pixels[:, index] = np.nan
-    cloud = _cloud(pixels, scl, sensor, present)
-    return ChipBlock(tuple(cells), pixels, judge(cells, _valid(pixels, present, names), cloud, settings), present)
+    hidden = _hidden(pixels, scl, sensor, present)
+    return ChipBlock(tuple(cells), pixels, judge(cells, _valid(pixels, present, names), hidden, settings), present)
 
 
 def _valid(pixels: Pixels, present: tuple[str, ...], names: tuple[str, ...]) -> clouds.Mask:
@@ -211,14 +211,13 @@ def _patch(raster: Raster, sensor: str, epsg: int, box: tuple[float, float, floa
     return raster.cut(*box) if _fits(raster, kind, epsg) else raster.warp(epsg, *box)
 
 
-def _cloud(pixels: Pixels, scl: Pixels | None, sensor: str, present: tuple[str, ...]) -> clouds.Mask:
-    """Cloud per pixel; pixels that the classification calls defective lose their values."""
+def _hidden(pixels: Pixels, scl: Pixels | None, sensor: str, present: tuple[str, ...]) -> clouds.Hidden:
+    """What hides each pixel; pixels that the classification calls defective lose their values."""
     if sensor == "s1":
-        nowhere: clouds.Mask = library(pixels).zeros_like(pixels[:, 0], dtype=bool)
-        return nowhere
+        return clouds.Hidden(library(pixels).zeros_like(pixels[:, 0], dtype=bool))
     if scl is None:
-        return clouds.spectral(pixels, present)
-    cloud, no_data = clouds.classified(scl)
+        return clouds.Hidden(clouds.spectral(pixels, present))
+    hidden, no_data = clouds.classified(scl)
     if no_data.any():
         library(pixels).moveaxis(pixels, 1, -1)[no_data] = np.nan
-    return cloud
+    return hidden

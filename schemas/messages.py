@@ -145,6 +145,16 @@ class CellState(StrEnum):
     FAILED = "failed"
 
 
+class Cause(StrEnum):
+    """What hid a cell that was acquired."""
+
+    CLOUD = "cloud"
+    SHADOW = "shadow"
+    """Of cloud."""
+    NO_DATA = "no data"
+    """Pixels that the product itself calls saturated or defective."""
+
+
 class Chip(Message):
     """What was measured of one cell's window before it was encoded (pixels never travel)."""
 
@@ -154,6 +164,8 @@ class Chip(Message):
     """Share of the 120 x 120 window with data in at least one band."""
     cloud_fraction: Fraction
     """Share of the valid pixels under cloud or cloud shadow (SCL 3, 8, 9, 10; 0 for S1)."""
+    cause: Cause | None = None
+    """What hid most of it, where it is obscured; none otherwise, and in what older builds wrote."""
 
 
 class Coverage(Message):

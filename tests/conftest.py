@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pytest
+from sqlalchemy import Engine
 
-from schemas.messages import Acquisition, Asset, stable_id
+from schemas.database import transaction
+from schemas.messages import Acquisition, Asset, Cause, CellState, Chip, Coverage, Sensor, stable_id
+from schemas.tables import CoverageRow
 
 
 @dataclass
@@ -225,3 +230,52 @@ def feed_server(shared: Path) -> Iterator[FileServer]:
     if not folder.is_dir():
         pytest.skip(f"needs the feed of real pixels ({folder} is absent)")
     yield from _serve(FileServer(folder))
+
+
+class WriteLook(Protocol):
+    """Writes the raw coverage row of one acquisition; one of that name that is there already is replaced."""
+
+    def __call__(
+        self,
+        engine: Engine,
+        name: str,
+        moment: datetime,
+        cells: Mapping[str, CellState | Cause],
+        sensor: Sensor = "s2",
+        *,
+        bounds: tuple[float, float, float, float] = (-180, -90, 180, 90),
+    ) -> None: ...
+
+
+@pytest.fixture
+def write_look() -> WriteLook:
+    """`WriteLook`; the state of a cell may be given by what hid it."""
+
+    def write(engine, name, moment, cells, sensor="s2", *, bounds=(-180, -90, 180, 90)):  # type: ignore[no-untyped-def]
+        chips = [
+            Chip(
+                cell=cell,
+                state=CellState.OBSCURED if isinstance(state, Cause) else state,
+                valid_fraction=1,
+                cloud_fraction=0,
+                cause=state if isinstance(state, Cause) else None,
+            )
+            for cell, state in cells.items()
+        ]
+        keys = {"acquisition_id": stable_id(name), "physical_key": name, "source": "test", "item_id": name}
+        message = Coverage(**keys, sensor=sensor, sensing_at=moment, chips=tuple(chips))
+        states = [chip.state for chip in chips]
+        row = CoverageRow(
+            **keys,
+            sensor=sensor,
+            sensing_at=moment,
+            **dict(zip(("west", "south", "east", "north"), bounds, strict=True)),
+            seen=states.count(CellState.SEEN),
+            obscured=states.count(CellState.OBSCURED),
+            failed=states.count(CellState.FAILED),
+            chips=zlib.compress(message.to_bytes()),
+        )
+        with transaction(engine) as session:
+            session.merge(row)
+
+    return write

@@ -1,31 +1,33 @@
-"""What could be seen under a query's area, and what could not.
+"""What could be seen under a query's area over a period, and what could not.
 
-Flows in: coverage rows of a period, an area. Flows out: per sensor, how many cells were seen, only obscured, failed
-or never acquired. Stops before maps and blind-spot alarms.
+Flows in: raw coverage rows, and weeks of the ledger whose raw rows have been dropped. Flows out: per sensor, how many
+cells were seen, only obscured, failed or never acquired. Stops before weeks (`weeks`), single cells (`sights`) and
+notices (`blind`).
 
 "Could not see" is never reported as "nothing there": a cell counts as seen when one acquisition saw it.
 """
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-import shapely
+import numpy as np
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 from sqlalchemy import Engine, select
 
-from alerts.places import centres
-from schemas.cells import cells_in
+from alerts.coverage.blocks import CELLS, Block, unpack
+from alerts.coverage.ground import Ground, ground_of
+from alerts.coverage.scenes import monday_of, scene_of
+from alerts.coverage.weeks import days_of, days_within
 from schemas.database import reading
-from schemas.errors import InvalidArea
-from schemas.messages import CellState, Coverage, Sensor, StandingQuery
-from schemas.tables import CoverageRow
+from schemas.messages import Sensor, StandingQuery
+from schemas.tables import CoverageRow, CoverageWeekRow
 
-_RANK = {CellState.NOT_ACQUIRED: 0, CellState.FAILED: 1, CellState.OBSCURED: 2, CellState.SEEN: 3}
+_FAILED, _OBSCURED, _SEEN = 1, 2, 3
+"""How much can be said of a cell; the most that any look says counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +36,13 @@ class Seen:
 
     Attributes:
         sensor: s1 or s2.
-        acquisitions: Scenes that touched the area.
+        acquisitions: Scenes that touched the area, as far as their raw rows are kept (`TOCSIN_COVERAGE_RAW_DAYS`).
         cells: Cells of the area; none where there is no area, or one too large to list.
         seen: Cells seen at least once.
         obscured: Cells acquired but never seen: cloud, no data.
         failed: Cells whose pixels could not be read, and that nothing else showed.
         not_acquired: Cells that no scene touched; none where `cells` is.
-        last_seen_at: Sensing time of the newest scene that saw any cell.
+        last_seen_at: Sensing time of the newest scene that saw any cell; none where no raw row says so.
     """
 
     sensor: Sensor
@@ -66,37 +68,52 @@ def summary(engine: Engine, sensor: Sensor, area: BaseGeometry | None, *, since:
         engine: The database.
         sensor: s1 or s2.
         area: Lon/lat, split at the antimeridian; none: everywhere.
-        since: Sensing at or after.
+        since: Sensing at or after; days of weeks whose raw rows have been dropped count whole.
         until: Sensing before.
+
+    Raises:
+        UsageError: the period is empty.
     """
-    best: dict[str, CellState] = {}
+    ground = ground_of(area)
+    best: dict[str, np.ndarray[tuple[int], np.dtype[np.uint8]]] = {}
+
+    def enter(square: str, block: Block) -> bool:
+        """Whether it says anything of the area."""
+        mask = ground.mask(square)
+        if mask is None:
+            return False
+        said = np.select([block.seen > 0, block.obscured > 0, block.failed > 0], [_SEEN, _OBSCURED, _FAILED])
+        said = np.where(mask, said, 0).astype(np.uint8)
+        best[square] = np.maximum(best.get(square, np.zeros(CELLS, np.uint8)), said)
+        return bool(said.any())
+
     scenes = 0
     last_seen_at: datetime | None = None
-    for scene in _scenes(engine, sensor, area, since, until):
-        states = dict(_inside(scene, area))
-        scenes += bool(states)
-        for cell, state in states.items():
-            if _RANK[state] > _RANK[best.get(cell, CellState.NOT_ACQUIRED)]:
-                best[cell] = state
-        if CellState.SEEN in states.values():
-            last_seen_at = max(last_seen_at or scene.sensing_at, scene.sensing_at)
-    cells = _cells(area)
-    counts = {state: sum(each is state for each in best.values()) for state in CellState}
+    for row in _rows(engine, sensor, area, since, until):
+        blocks = scene_of(row).blocks
+        touched = [square for square, block in blocks.items() if enter(square, block)]
+        scenes += bool(touched)
+        if any((blocks[square].seen[ground.mask(square)] > 0).any() for square in touched):
+            last_seen_at = max(last_seen_at or row.sensing_at, row.sensing_at)
+    for square, block in _sealed(engine, sensor, ground, since, until):
+        enter(square, block)
+    counts = sum((np.bincount(states, minlength=4) for states in best.values()), np.zeros(4, int))
+    cells = ground.cells
     return Seen(
         sensor,
         scenes,
         cells,
-        counts[CellState.SEEN],
-        counts[CellState.OBSCURED],
-        counts[CellState.FAILED],
-        None if cells is None else max(cells - len(best), 0),
+        int(counts[_SEEN]),
+        int(counts[_OBSCURED]),
+        int(counts[_FAILED]),
+        None if cells is None else cells - int(counts[1:].sum()),
         last_seen_at,
     )
 
 
-def _scenes(
+def _rows(
     engine: Engine, sensor: Sensor, area: BaseGeometry | None, since: datetime, until: datetime
-) -> Iterator[Coverage]:
+) -> Iterator[CoverageRow]:
     wanted = (
         select(CoverageRow)
         .where(CoverageRow.sensor == sensor, CoverageRow.sensing_at >= since, CoverageRow.sensing_at < until)
@@ -108,24 +125,20 @@ def _scenes(
             CoverageRow.west <= east, CoverageRow.east >= west, CoverageRow.south <= north, CoverageRow.north >= south
         )
     with reading(engine) as session:
-        for row in session.scalars(wanted.execution_options(yield_per=50)):
-            yield Coverage.from_bytes(zlib.decompress(row.chips))
+        yield from session.scalars(wanted.execution_options(yield_per=50))
 
 
-def _inside(scene: Coverage, area: BaseGeometry | None) -> Iterable[tuple[str, CellState]]:
-    chips = [chip for chip in scene.chips if chip.state is not CellState.NOT_ACQUIRED]
-    if area is None:
-        return [(chip.cell, chip.state) for chip in chips]
-    shapely.prepare(area)
-    where = centres([chip.cell for chip in chips])
-    inside = shapely.contains_xy(area, where[:, 0], where[:, 1])
-    return [(chip.cell, chip.state) for chip, keep in zip(chips, inside, strict=True) if keep]
-
-
-def _cells(area: BaseGeometry | None) -> int | None:
-    if area is None:
-        return None
-    try:
-        return len(cells_in(area))
-    except InvalidArea:
-        return None
+def _sealed(
+    engine: Engine, sensor: Sensor, ground: Ground, since: datetime, until: datetime
+) -> Iterator[tuple[str, Block]]:
+    """Blocks whose raw rows are gone, with the days of the period only."""
+    first, last = days_of(since, until)
+    wanted = select(CoverageWeekRow).where(
+        CoverageWeekRow.sensor == sensor,
+        CoverageWeekRow.sealed.is_(True),
+        CoverageWeekRow.monday >= monday_of(first),
+        CoverageWeekRow.monday <= last,
+    )
+    with reading(engine) as session:
+        for row in session.scalars(ground.within(wanted).execution_options(yield_per=200)):
+            yield row.square, unpack(row.planes).on(days_within(row.monday, first, last))

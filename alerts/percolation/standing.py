@@ -16,7 +16,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import get_args
 from uuid import UUID
 
 import numpy as np
@@ -26,6 +25,7 @@ from pydantic_core import from_json
 from shapely.geometry.base import BaseGeometry
 from sqlalchemy import Engine, Row, Select, func, select
 
+from alerts.asked import SENSORS
 from alerts.percolation.areas import Areas
 from alerts.percolation.bank import LARGE, NONE, Bank
 from alerts.percolation.growing import Column, Indexes
@@ -39,7 +39,6 @@ from schemas.tables import QueryRow, ThresholdRow
 Floats = NDArray[np.float32]
 log = structlog.get_logger(__name__)
 
-SENSORS: tuple[Sensor, ...] = get_args(Sensor)
 PAGE = 1024
 """Queries read at once."""
 MESSAGES_KEPT = 8192

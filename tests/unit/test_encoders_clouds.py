@@ -53,6 +53,13 @@ def test_no_data_is_not_cloud() -> None:
 
 def test_classification_shadow_cloud_cirrus_snow_and_gaps() -> None:
     scl = np.array([[[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11], [np.nan] * 4]], np.float32)
-    cloud, no_data = classified(scl)
-    assert cloud[0].tolist() == [[False, False, False, True], [False] * 4, [True, True, True, False], [False] * 4]
+    hidden, no_data = classified(scl)
+    assert hidden.cloud[0].tolist() == [
+        [False, False, False, True],
+        [False] * 4,
+        [True, True, True, False],
+        [False] * 4,
+    ]
     assert no_data[0].tolist() == [[True, True, False, False], [False] * 4, [False] * 4, [False] * 4]
+    assert hidden.shadow is not None and np.argwhere(hidden.shadow[0]).tolist() == [[0, 3]]
+    assert hidden.defect is not None and np.argwhere(hidden.defect[0]).tolist() == [[0, 1]]

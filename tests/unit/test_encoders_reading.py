@@ -14,7 +14,7 @@ from encoders.reading import read_scene
 from encoders.settings import EncoderSettings
 from schemas.cells import Cell, cell_at, cell_of
 from schemas.errors import UnsupportedPlace
-from schemas.messages import Acquisition, CellState, Chip
+from schemas.messages import Acquisition, Cause, CellState, Chip
 
 if TYPE_CHECKING:
     from tests.conftest import SceneMaker
@@ -237,19 +237,25 @@ def test_declared_footprint_is_not_believed(scenes: SceneMaker) -> None:
 
 
 def test_classification_hides_cloud_and_empties_defective_pixels(scenes: SceneMaker) -> None:
-    scl = np.full((150, 300), 4, np.uint8)
-    scl[:, 100:200] = 9  # cloud over the middle, at 20 m
-    scl[:, 200:] = 1
+    """Cloud, its shadow, defects and the swath's end: four reasons why nothing could be said, kept apart."""
+    scl = np.full((150, 600), 4, np.uint8)
+    scl[:, 100:200] = 9  # cloud, at 20 m
+    scl[:, 200:300] = 3
+    scl[:, 300:400] = 1
+    scl[:, 500:] = 0
     assets = {
-        "B02": scenes.band("b.tif", np.full((300, 600), 500, np.uint16)),
+        "B02": scenes.band("b.tif", np.full((300, 1200), 500, np.uint16)),
         "SCL": scenes.band("scl.tif", scl, gsd=20),
     }
     found = read(scenes.acquisition(assets))
-    by_column = {}
+    by_column: dict[int, set[tuple[CellState, Cause | None]]] = {}
     for cell, _, chip in found.values():
-        by_column.setdefault((cell.easting_m - 500_000) // 1000, set()).add(chip.state)
-    clear, hidden, gone = {CellState.SEEN}, {CellState.OBSCURED}, {CellState.NOT_ACQUIRED}
-    assert by_column == {0: clear, 1: clear, 2: hidden, 3: hidden, 4: gone, 5: gone}
+        by_column.setdefault((cell.easting_m - 500_000) // 1000, set()).add((chip.state, chip.cause))
+    clear, gone = {(CellState.SEEN, None)}, {(CellState.NOT_ACQUIRED, None)}
+    cloud, shadow, defect = ({(CellState.OBSCURED, cause)} for cause in Cause)
+    assert [by_column[i] for i in range(12)] == [
+        *(clear, clear, cloud, cloud, shadow, shadow, defect, defect, clear, clear, gone, gone)
+    ]
 
 
 def test_mostly_empty_cells_are_not_acquired(scenes: SceneMaker) -> None:

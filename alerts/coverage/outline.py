@@ -1,0 +1,53 @@
+"""The outline of many cells, with few vertices.
+
+In: cells by 100 km square. Out: a geometry for a notice or a map. Stops before drawing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import shapely
+from pyproj import Transformer
+from rasterio import Affine
+from rasterio.features import shapes
+from shapely.geometry import shape
+from shapely.geometry.base import BaseGeometry
+
+from alerts.coverage.blocks import SIDE, Mask
+from alerts.places import cell
+from schemas.cells import CELL_M
+from schemas.geometry import split_antimeridian
+
+FINEST_DEG = 0.004
+"""Half a cell: what is simplified at least."""
+MOST_VERTICES = 500
+"""Of the whole outline: what a message should carry, 20 KB."""
+
+
+def outline(squares: Iterable[tuple[str, Mask]]) -> BaseGeometry:
+    """Union of cells, lon/lat, split at the antimeridian, simplified until it has few vertices."""
+    parts = [part for square, mask in squares if mask.any() for part in _parts(square, mask)]
+    whole = shapely.union_all(parts, grid_size=1e-6)
+    tolerance = FINEST_DEG
+    simple = whole.simplify(tolerance)
+    while shapely.get_num_coordinates(simple) > MOST_VERTICES and tolerance < 10:
+        tolerance *= 2
+        # what is smaller than the tolerance is left out, and gaps as small are closed
+        closed = whole.buffer(tolerance, join_style="mitre").buffer(-tolerance, join_style="mitre")
+        simple = closed.simplify(tolerance)
+    return split_antimeridian(simple) if not simple.is_empty else whole.envelope
+
+
+def _parts(square: str, mask: Mask) -> list[BaseGeometry]:
+    corner = cell(f"{square}0000")
+    grid = Affine(CELL_M, 0, corner.easting_m, 0, CELL_M, corner.northing_m)
+    cells = mask.reshape(SIDE, SIDE).astype(np.uint8)
+    to_wgs84 = Transformer.from_crs(corner.epsg, 4326, always_xy=True)
+    found: list[BaseGeometry] = []
+    for geometry, _ in shapes(cells, mask=cells.astype(bool), transform=grid):
+        part = shapely.transform(shape(geometry), lambda xy: np.column_stack(to_wgs84.transform(*xy.T)))
+        valid = shapely.make_valid(split_antimeridian(part))
+        found += [piece for piece in shapely.get_parts(valid) if piece.area > 0]  # unions take no lines and points
+    return found

@@ -17,6 +17,7 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
 from alerts.budgets.calibrate import Calibrator
+from alerts.budgets.strata import NOWHERE, stratum_at
 from alerts.incidents.announce import tell_opened, tell_updates
 from alerts.incidents.join import join
 from alerts.locks import serialise
@@ -76,7 +77,8 @@ class Matcher:
             return []
         with self._lock:
             self._refresh(recalibrate=batch.batch == 0)
-            matrix = self._queries.matrix(batch.release, acquisition.sensor)
+            stratum = stratum_at(batch.cells[0], acquisition.sensing_at) if batch.cells else NOWHERE
+            matrix = self._queries.matrix(batch.release, acquisition.sensor, stratum)
             if batch.release != self._release:
                 log.warning("batch of another release", release=batch.release, vectors=len(matrix))
             return match(batch, matrix, min_baseline=self._settings.min_baseline)

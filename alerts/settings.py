@@ -45,10 +45,17 @@ class MatcherSettings(BaseSettings):
     where it brings one: one in four, because the budget already limits false alarms and nothing gives back a miss."""
     history_points: int = Field(default=5000, ge=100, le=1_000_000)
     """Archive points that one calibration reads (384 float32 each: 5000 are 8 MB)."""
+    keep_history_s: float = Field(default=600, ge=0, le=86_400)
+    """What was read of the archive serves new queries for so many seconds, unless it has grown by a tenth meanwhile."""
+    kept_points: int = Field(default=20_000, ge=0, le=10_000_000)
+    """Archive points of single areas that are kept in memory for it, per sensor (384 float32 and their changes each:
+    20,000 are 61 MB)."""
     recalibrate_growth: float = Field(default=2, ge=1.1, le=100)
     """Thresholds are computed again when the archive holds this many times what it held."""
     thresholds_per_round: int = Field(default=500, ge=1, le=1_000_000)
     """Thresholds computed in one round of calibration, missing ones first; the rest follow with the next batch."""
+    round_s: float = Field(default=5, gt=0, le=3600)
+    """A round of calibration ends after so many seconds, at least one threshold done: a batch may wait for it."""
     areas_per_round: int = Field(default=20, ge=1, le=10_000)
     """Areas whose own history is read in one round of calibration: bounds the time that a batch may wait."""
 

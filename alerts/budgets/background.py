@@ -67,7 +67,14 @@ class History:
 
     def within(self, area: BaseGeometry) -> History:
         """Only the points whose cell's centre lies in an area."""
-        inside = shapely.contains_xy(area, self.lon, self.lat)
+        return self.only(np.asarray(shapely.contains_xy(area, self.lon, self.lat)))
+
+    def only(self, inside: NDArray[np.bool_]) -> History:
+        """Some of the points, with the changes that they have in the whole.
+
+        Args:
+            inside: bool (n,).
+        """
         number = np.cumsum(inside) - 1
         kept = inside[self.changed]
         return History(

@@ -2,17 +2,14 @@
 
 Flows in: the standing queries in force, the ledger, the archive's history. Flows out: rows of thresholds, and a new
 revision of each query so that all matchers read them. Stops before the statistics themselves (`thresholds`).
-
-Only acquisitions that have been matched count as history: what is on its way, the event itself above all, must not
-raise the threshold that it has to pass.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
 from typing import Protocol
 from uuid import UUID
 
@@ -20,15 +17,17 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, delete, func, select
+from sqlalchemy.orm import Session
 
-from alerts.budgets.background import History, read_history
-from alerts.budgets.thresholds import ReleaseBackground, Threshold, WithBackground, WithCalibration, threshold
+from alerts.budgets.pasts import Past, Pasts
+from alerts.budgets.stratified import thresholds_by_stratum
+from alerts.budgets.thresholds import ReleaseBackground, Threshold, WithBackground, WithCalibration
 from alerts.locks import serialise
 from alerts.percolation.standing import Held
 from alerts.queries import LOCK, bump
 from alerts.settings import MatcherSettings
-from archive.interface import Archive, ArchiveFilter
+from archive.interface import Archive
 from schemas.database import reading, transaction
 from schemas.errors import Rejected
 from schemas.messages import Sensor, StandingQuery
@@ -58,52 +57,12 @@ class Wanted:
     area: BaseGeometry | None
 
 
-@dataclass
-class Past:
-    """The archive's history of one sensor, read when first asked for.
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """Its thresholds, by stratum."""
 
-    Attributes:
-        archive: Where it is.
-        release: Whose vectors.
-        sensor: Whose pictures.
-        unmatched: Acquisitions that don't count.
-        settings: How much is read.
-        fetches: How many areas may still be read on their own.
-    """
-
-    archive: Archive
-    release: str
-    sensor: Sensor
-    unmatched: frozenset[UUID]
-    settings: MatcherSettings
-    fetches: int
-
-    @cached_property
-    def everywhere(self) -> History:
-        """A sample of all cells."""
-        return self._read(ArchiveFilter(sensors=(self.sensor,)))
-
-    def here(self, area: BaseGeometry | None) -> History:
-        """The cells of an area: out of the sample where that has enough of them, else read for themselves."""
-        if area is None:
-            return self.everywhere
-        inside = self.everywhere.within(area)
-        enough = len(inside.changed) >= self.settings.least_background
-        if enough or self.everywhere.share >= 1 or self.fetches <= 0:
-            return inside
-        self.fetches -= 1
-        return self._read(ArchiveFilter(area=area, sensors=(self.sensor,)))
-
-    def _read(self, wanted: ArchiveFilter) -> History:
-        there = self.archive.count(release=self.release, filter=wanted)
-        found, vectors = self.archive.history(
-            release=self.release, filter=wanted, max_points=self.settings.history_points
-        )
-        share = len(found) / there if there else 1.0
-        kept = [i for i, embedding in enumerate(found) if embedding.acquisition_id not in self.unmatched]
-        return read_history(
-            [found[i] for i in kept], vectors[kept], min_baseline=self.settings.min_baseline, share=min(share or 1, 1)
-        )
+    wanted: Wanted
+    found: dict[str, Threshold]
 
 
 class Calibrator:
@@ -112,6 +71,7 @@ class Calibrator:
     def __init__(self, engine: Engine, archive: Archive, encoder: TextEncoder, settings: MatcherSettings) -> None:
         """Remember where everything is; nothing is read yet."""
         self._engine, self._archive, self._encoder, self._settings = engine, archive, encoder, settings
+        self._pasts = Pasts(archive, encoder.release, settings)
         self._seen_at: dict[tuple[Sensor, datetime], int] = {}
         self._refused: set[str] = set()
 
@@ -131,22 +91,27 @@ class Calibrator:
         wanted = [each for each in wanted if each.query.query_id in vectors]
         if not wanted:
             return 0
-        unmatched = self._unmatched()
-        computed: list[tuple[Wanted, Threshold]] = []
-        for sensor in sorted({each.sensor for each in wanted}):
-            past = Past(
-                self._archive, self._encoder.release, sensor, unmatched, self._settings, self._settings.areas_per_round
-            )
-            release = self._release_background(sensor)
-            computed += [
-                (each, self._threshold(each, vectors[each.query.query_id], past, release))
-                for each in wanted
-                if each.sensor == sensor
-            ]
-        return self._store(computed, vectors)
+        return self._store(self._computed(wanted, vectors), vectors)
 
-    def _threshold(self, each: Wanted, vector: Floats, past: Past, release: ReleaseBackground | None) -> Threshold:
-        return threshold(
+    def _computed(self, wanted: Sequence[Wanted], vectors: Mapping[UUID, Floats]) -> list[Computed]:
+        """As many of them as a round has time for, at least one."""
+        unmatched, started = self._unmatched(), time.monotonic()
+        pasts: dict[Sensor, tuple[Past, ReleaseBackground | None]] = {}
+        computed: list[Computed] = []
+        for each in wanted:
+            if computed and time.monotonic() - started > self._settings.round_s:
+                log.info("calibration goes on with the next round", done=len(computed), wanted=len(wanted))
+                break
+            if each.sensor not in pasts:
+                past = self._pasts.of(each.sensor, seen=self._seen(each.sensor), unmatched=unmatched)
+                pasts[each.sensor] = past, self._release_background(each.sensor)
+            computed.append(Computed(each, self._thresholds(each, vectors[each.query.query_id], *pasts[each.sensor])))
+        return computed
+
+    def _thresholds(
+        self, each: Wanted, vector: Floats, past: Past, release: ReleaseBackground | None
+    ) -> dict[str, Threshold]:
+        return thresholds_by_stratum(
             each.query,
             each.sensor,
             vector,
@@ -154,7 +119,7 @@ class Calibrator:
             everywhere=past.everywhere,
             release=release,
             settings=self._settings,
-            plausible=self._plausible(each.sensor, vector),
+            plausible=self._plausible(each.sensor, vector[0]),
         )
 
     def _plausible(self, sensor: Sensor, vector: Floats) -> float | None:
@@ -205,13 +170,20 @@ class Calibrator:
             return frozenset(session.scalars(wanted))
 
     def _vectors(self, queries: Sequence[StandingQuery]) -> dict[UUID, Floats]:
-        """Of those that the encoder understands; one that it does not must not hold up the others."""
-        by_sentence = sorted({query.sentence for query in queries})
+        """float32 (k, 384) of those that the encoder understands: the sentence, and those of its wordings that it does.
+
+        One that it does not understand must not hold up the others.
+        """
+        by_sentence = sorted({words for query in queries for words in (query.sentence, *query.wordings)})
         try:
             vectors = dict(zip(by_sentence, self._encoder.texts(by_sentence), strict=True))
         except Rejected:
             vectors = {sentence: vector for sentence in by_sentence for vector in self._understood(sentence)}
-        return {query.query_id: vectors[query.sentence] for query in queries if query.sentence in vectors}
+        return {
+            query.query_id: np.stack([vectors[words] for words in _wordings(query) if words in vectors])
+            for query in queries
+            if query.sentence in vectors
+        }
 
     def _understood(self, sentence: str) -> Floats:
         """The vector of one sentence, (1, 384), or nothing, (0, 384), and a word in the log."""
@@ -226,38 +198,56 @@ class Calibrator:
         found = self._encoder.background(sensor) if isinstance(self._encoder, WithBackground) else None
         return None if found is None else ReleaseBackground(*found)
 
-    def _store(self, computed: Sequence[tuple[Wanted, Threshold]], vectors: dict[UUID, Floats]) -> int:
+    def _store(self, computed: Sequence[Computed], vectors: Mapping[UUID, Floats]) -> int:
         """Write the rows of queries that are still as they were."""
         now = datetime.now(UTC)
         written = 0
         with transaction(self._engine) as session:
             serialise(session, LOCK)
-            for each, found in computed:
-                row = session.get(QueryRow, each.query.query_id)
-                if row is None or row.version != each.query.version:
+            for each in computed:
+                row = session.get(QueryRow, each.wanted.query.query_id)
+                if row is None or row.version != each.wanted.query.version:
                     continue
-                session.merge(
-                    ThresholdRow(
-                        query_id=each.query.query_id,
-                        release=self._encoder.release,
-                        sensor=each.sensor,
-                        vector=vectors[each.query.query_id].astype("<f4").tobytes(),
-                        score=found.score,
-                        presence=found.presence,
-                        basis=found.basis,
-                        background=found.background,
-                        computed_at=now,
-                    )
-                )
+                self._write(session, each, vectors[row.query_id], now)
                 bump(session, row)
                 written += 1
-                log.info(
-                    "threshold computed",
-                    query_id=str(each.query.query_id),
-                    sensor=each.sensor,
+        return written
+
+    def _write(self, session: Session, each: Computed, vectors: Floats, now: datetime) -> None:
+        """All strata of one query and sensor, in place of those that were."""
+        names = {"query_id": each.wanted.query.query_id, "release": self._encoder.release, "sensor": each.wanted.sensor}
+        session.execute(delete(ThresholdRow).filter_by(**names).where(ThresholdRow.stratum.not_in(each.found)))
+        for stratum, found in each.found.items():
+            session.merge(
+                ThresholdRow(
+                    **names,
+                    stratum=stratum,
+                    vector=vectors.astype("<f4").tobytes(),
                     score=found.score,
                     presence=found.presence,
+                    score_low=found.low,
+                    score_high=found.high,
                     basis=found.basis,
                     background=found.background,
+                    needed=found.needed,
+                    expected_per_week=found.expected_per_week,
+                    tail=found.tail,
+                    computed_at=now,
                 )
-        return written
+            )
+            log.info(
+                "threshold computed",
+                query_id=str(each.wanted.query.query_id),
+                sensor=each.wanted.sensor,
+                stratum=stratum,
+                score=found.score,
+                presence=found.presence,
+                basis=found.basis,
+                background=found.background,
+                needed=found.needed,
+            )
+
+
+def _wordings(query: StandingQuery) -> tuple[str, ...]:
+    """The sentence first, each once."""
+    return tuple(dict.fromkeys((query.sentence, *query.wordings)))

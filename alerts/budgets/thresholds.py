@@ -1,25 +1,30 @@
-"""A first threshold from the archive's own scores, per standing query, sensor and release.
+"""A threshold from the archive's own scores, per standing query, sensor and release.
 
-Flows in: a query's vector and budget, and the scores of what the archive holds. Flows out: the score that a match
-must pass, on what basis, or none with the reason. Stops before storing it (`calibrate`).
+Flows in: a query's vectors and budget, and the scores of what the archive holds. Flows out: the score that a match
+must pass, how far it may be wrong, how many alarms to expect, and on what basis; or none with the reason. Stops before
+storing it (`calibrate`).
 
 In words (docs/thresholds.md has the formulas): the archive's past is replayed through the incident rule, and the
 threshold is the lowest score at which it would have raised no more incidents than the budget allows for as many
-passes. It is never lower than what stands out from the noise.
+passes, read off the data or, for seldom alarms, off a law fitted to their tail (`tails`). It is never lower than what
+stands out from the noise. Both scores count: of an appearance query's changes only those are replayed that also look
+like the sentence.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from alerts.budgets.background import History
-from alerts.places import near, positions, reach_km
+from alerts.budgets.clusters import walk
+from alerts.budgets.counts import mean_interval
+from alerts.budgets.tails import fit_tail, to_json
 from alerts.settings import MatcherSettings
 from schemas.messages import Budget, Mode, Sensor, StandingQuery
 
@@ -31,8 +36,9 @@ LEAST_SIGMA = 0.005
 """Cosines closer than this are the same to every encoder here: a background without spread is too small, not calm."""
 MAD_TO_SIGMA = 1.4826
 """Median absolute deviation to standard deviation of a normal distribution."""
-LONGEST_WALK = 1000
-"""Points of the tail that are replayed at most."""
+FARTHEST_BEYOND = 4.0
+"""A law is trusted down to one alarm in so many times the history's length; beyond, "not enough history" is said. Ours:
+at four times, the interval of the threshold is about as wide as the excess itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +49,45 @@ class Threshold:
         score: On the mode's score; none: nothing fires.
         presence: On the presence score as well, in appearance mode; none: anything goes.
         basis: Whence: the archive, a person, the release's own background, or nothing.
-        background: How many scores it was computed from.
+        background: How many archive scores there are.
+        low: Least score of its 90 % interval; none where nothing is known of it.
+        high: Greatest.
+        needed: How many archive scores the budget asks for; more than `background`: not enough history for it.
+        expected_per_week: Alarms to expect under the area at this threshold; none where that is not known.
+        tail: The model of the scores above, `tails.Kept` in JSON.
     """
 
     score: float | None
     presence: float | None
     basis: Basis
     background: int
+    low: float | None = None
+    high: float | None = None
+    needed: int | None = None
+    expected_per_week: float | None = None
+    tail: dict[str, object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """How much is watched.
+
+    Attributes:
+        per_day: Scores to come in a day under the whole area, of one sensor.
+        share: Part of them that the threshold at hand decides on: a stratum's region has less than all cells.
+    """
+
+    per_day: float
+    share: float = 1.0
+
+    @classmethod
+    def of(cls, history: History) -> Self:
+        """That of a history's cells and cadence."""
+        return cls(history.cell_count * history.passes_per_day())
+
+    def scores_per_alarm(self, budget: Budget, sensors: int) -> float:
+        """How many scores the budget allows one incident of this sensor; the sensors share it evenly."""
+        return self.per_day * budget.per_days * sensors / budget.alarms
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,37 +129,30 @@ def threshold(
     release: ReleaseBackground | None,
     settings: MatcherSettings,
     plausible: float | None = None,
+    exposure: Exposure | None = None,
 ) -> Threshold:
-    """The threshold of one query for one sensor.
+    """The threshold of one query for one sensor; pure arithmetic, no store is asked.
 
     Args:
-        query: Sentence, mode, budget, and a person's own threshold if there is one.
+        query: Mode, budget, number of sensors, and a person's own threshold if there is one.
         sensor: Whose scores these are.
-        vector: float32 (384,), the sentence.
-        here: The archive under the query's area.
+        vector: float32 (384,) or (k, 384), the sentence in one wording or several; the highest product counts.
+        here: The archive under the query's area, of this sensor and release.
         everywhere: The archive, for areas that hold too little.
         release: The release's own background, or none.
         settings: Least number of scores, deviations, the incident rule.
         plausible: Presence score below which the sentence is unlikely to be true, by the release's own calibration.
+        exposure: How much is watched; none: what the cells of `here` (if there are none, `everywhere`) say.
     """
-    if query.mode is Mode.PRESENCE:
-        found = _presence(query, vector, here, everywhere, release, settings)
-    else:
-        found = _appearance(query, vector, here, everywhere, release, settings)
-    found = _plausibly(found, query.mode, plausible)
-    if query.threshold is None:
-        return found
-    return Threshold(query.threshold, found.presence, "manual", found.background)
+    watched = exposure or Exposure.of(here if len(here.vectors) else everywhere)
+    case = _Case(query, vector, release, settings, plausible, watched)
+    return _presence(case, here, everywhere) if query.mode is Mode.PRESENCE else _appearance(case, here, everywhere)
 
 
-def _plausibly(found: Threshold, mode: Mode, plausible: float | None) -> Threshold:
-    """The threshold, but never for what is rare and yet unlikely to be what the sentence asks for."""
-    if plausible is None:
-        return found
-    if mode is Mode.PRESENCE:
-        return found if found.score is None else replace(found, score=max(found.score, plausible))
-    floor = plausible if found.presence is None else max(found.presence, plausible)
-    return replace(found, presence=floor)
+def needed_scores(release: ReleaseBackground | None, settings: MatcherSettings) -> int:
+    """Scores that an archive must hold to speak for itself; more where a release can speak for it meanwhile."""
+    brought = release is not None and len(release.vectors) >= settings.least_background
+    return max(settings.least_background, settings.large_background) if brought else settings.least_background
 
 
 def centre_and_sigma(scores: Doubles) -> tuple[float, float]:
@@ -139,14 +170,12 @@ def allowed_incidents(budget: Budget, sensors: int, history: History, passes: in
         history: Whence the cells and their cadence are known.
         passes: Passes of a cell in the history.
     """
-    per_period = history.cell_count * history.passes_per_day() * budget.per_days
-    return budget.alarms / sensors * passes / per_period if per_period > 0 else 0.0
+    per_alarm = Exposure.of(history).scores_per_alarm(budget, sensors)
+    return passes / per_alarm if per_alarm > 0 else 0.0
 
 
 def replay(scores: Doubles, history: History, points: NDArray[np.intp], allowed: int, rules: MatcherSettings) -> float:
     """The lowest score at which a history makes no more than `allowed` incidents, at least 1.
-
-    Scores are walked from the highest down. Each joins the incidents within reach in space and time, or makes one.
 
     Args:
         scores: float64 (k,), of the points to walk, not empty.
@@ -155,101 +184,131 @@ def replay(scores: Doubles, history: History, points: NDArray[np.intp], allowed:
         allowed: Incidents.
         rules: Reach and window of an incident.
     """
-    order = np.argsort(-scores, kind="stable")[:LONGEST_WALK]
-    where = positions(np.column_stack([history.lon[points[order]], history.lat[points[order]]]))
-    days = history.days[points[order]]
-    incident = np.empty(len(order), dtype=np.intp)
-    standing = 0
-    for i in range(len(order)):
-        close = near(where[i : i + 1], where[:i], reach_km(rules.gap_cells))[0]
-        close &= np.abs(days[:i] - days[i]) <= rules.window_days
-        joined = np.unique(incident[:i][close])
-        standing += 1 - len(joined)
-        if standing > allowed:
-            return float(scores[order[i - 1]])
-        incident[i] = joined[0] if len(joined) else i
-        incident[:i][np.isin(incident[:i], joined)] = incident[i]
-    return float(scores[order[-1]])
+    return walk(scores, history, points, rules, enough=max(allowed, 1)).level(allowed)
 
 
-def _presence(
-    query: StandingQuery,
-    vector: Floats,
-    here: History,
-    everywhere: History,
-    release: ReleaseBackground | None,
-    settings: MatcherSettings,
-) -> Threshold:
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """What all steps of one threshold need to know."""
+
+    query: StandingQuery
+    vector: Floats
+    release: ReleaseBackground | None
+    settings: MatcherSettings
+    plausible: float | None
+    exposure: Exposure
+
+    @property
+    def needed(self) -> int:
+        return needed_scores(self.release, self.settings)
+
+    @property
+    def scores_per_alarm(self) -> float:
+        return self.exposure.scores_per_alarm(self.query.budget, len(self.query.sensors))
+
+    def at_least(self, found: float) -> float:
+        """A score, but never below what is plausible: rare, and yet unlikely to be meant, is no match."""
+        return found if self.plausible is None else max(found, self.plausible)
+
+    def without_history(self, score: float | None, floor: float | None, basis: Basis, scores: int) -> Threshold:
+        """A threshold that no budget is behind."""
+        needed = max(self.needed, scores + 1)
+        if self.query.threshold is not None:
+            return Threshold(self.query.threshold, floor, "manual", scores, needed=needed)
+        return Threshold(score, floor, basis, scores, needed=needed)
+
+
+def _presence(case: _Case, here: History, everywhere: History) -> Threshold:
+    settings, release = case.settings, case.release
     for history in (here, everywhere):
-        if len(history.vectors) >= _needed(release, settings):
-            scores = _dot(history.vectors, vector)
-            exposed = here if len(here.vectors) else everywhere
-            allowed = int(allowed_incidents(query.budget, len(query.sensors), exposed, len(scores)))
-            score = replay(scores, history, np.arange(len(scores)), max(allowed, 1), settings)
-            return Threshold(max(score, _unusual(scores, settings)), None, "archive", len(scores))
+        if len(history.vectors) >= case.needed:
+            scores = _dot(history.vectors, case.vector)
+            floor = case.at_least(_unusual(scores, settings))
+            return _from_past(case, scores, history, np.arange(len(scores)), floor, None)
     if release is not None and len(release.vectors) >= settings.least_background:
-        median, sigma = centre_and_sigma(_dot(release.vectors, vector))
-        return Threshold(median + settings.noise_sigmas * sigma, None, "release", len(release.vectors))
-    return Threshold(None, None, "none", len(here.vectors))
+        median, sigma = centre_and_sigma(_dot(release.vectors, case.vector))
+        score = case.at_least(median + settings.noise_sigmas * sigma)
+        return case.without_history(score, None, "release", len(here.vectors))
+    return case.without_history(None, None, "none", len(here.vectors))
 
 
-def _appearance(
-    query: StandingQuery,
-    vector: Floats,
-    here: History,
-    everywhere: History,
-    release: ReleaseBackground | None,
-    settings: MatcherSettings,
-) -> Threshold:
-    floor = _presence_floor(vector, here, everywhere, release, settings)
+def _appearance(case: _Case, here: History, everywhere: History) -> Threshold:
+    settings, release = case.settings, case.release
+    floor = _presence_floor(case, here, everywhere)
     for history in (here, everywhere):
-        if len(history.changed) >= _needed(release, settings):
-            exposed = here if len(here.vectors) else everywhere
-            score = _change_score(query, _dot(history.changes, vector), history, exposed, settings)
-            return Threshold(score, floor, "archive", len(history.changed))
+        if len(history.changed) >= case.needed:
+            changes = _dot(history.changes, case.vector)
+            median, sigma = centre_and_sigma(changes)
+            noise = median + settings.noise_sigmas * sigma
+            return _from_past(case, changes, history, history.changed, noise, floor)
     if release is not None and len(release.changes) >= settings.least_background:
-        median, sigma = centre_and_sigma(_dot(release.changes, vector))
-        return Threshold(median + settings.noise_sigmas * sigma, floor, "release", len(release.changes))
+        median, sigma = centre_and_sigma(_dot(release.changes, case.vector))
+        score = median + settings.noise_sigmas * sigma
+        return case.without_history(score, floor, "release", len(here.changed))
     for history in (here, everywhere):
         if len(history.vectors) >= settings.least_background:
-            _, sigma = centre_and_sigma(_dot(history.vectors, vector))
-            return Threshold(settings.stranger_sigmas * math.sqrt(2) * sigma, floor, "archive", len(history.vectors))
-    return Threshold(None, floor, "none", len(here.vectors))
+            _, sigma = centre_and_sigma(_dot(history.vectors, case.vector))
+            score = settings.stranger_sigmas * math.sqrt(2) * sigma
+            return case.without_history(score, floor, "archive", len(history.changed))
+    return case.without_history(None, floor, "none", len(here.vectors))
 
 
-def _change_score(
-    query: StandingQuery, scores: Doubles, history: History, exposed: History, settings: MatcherSettings
-) -> float:
-    """What the budget allows, but at least what stands out from the noise; a short history is allowed one incident."""
-    median, sigma = centre_and_sigma(scores)
-    noise = median + settings.noise_sigmas * sigma
-    allowed = int(allowed_incidents(query.budget, len(query.sensors), exposed, len(scores)))
-    loud = np.flatnonzero(scores >= noise)
-    if not len(loud):
-        return noise
-    return replay(scores[loud], history, history.changed[loud], max(allowed, 1), settings)
+def _from_past(
+    case: _Case, scores: Doubles, history: History, points: NDArray[np.intp], least: float, floor: float | None
+) -> Threshold:
+    """What the budget allows, but at least what stands out.
+
+    Args:
+        case: Budget, exposure, rules.
+        scores: float64 (n,), the mode's scores of the whole background.
+        history: Where they come from.
+        points: int (n,), which of its points they belong to.
+        least: The threshold is never lower than this.
+        floor: Presence that the points must reach as well, or none: one law for both scores, of those that do.
+    """
+    count, per_alarm = len(scores), case.scores_per_alarm
+    if floor is not None:
+        alike = _dot(history.vectors[points], case.vector) >= floor
+        scores, points = scores[alike], points[alike]
+    tail = fit_tail(walk(scores, history, points, case.settings), count) if len(scores) else None
+    allowed = count / per_alarm if per_alarm > 0 else 1.0
+    reach = 1 / FARTHEST_BEYOND if tail is not None and tail.pareto is not None else 1.0
+    needed = max(case.needed, math.ceil(per_alarm * reach))
+    score, low, high = least, least, least
+    if tail is not None:
+        score = max(tail.score(max(allowed, reach)), least)
+        low, high = (max(bound, least) for bound in tail.score_between(max(allowed, reach)))
+    if case.query.threshold is not None:
+        score = low = high = case.query.threshold
+    weekly = 7 * case.exposure.per_day * case.exposure.share
+    expected = (tail.expected(score) if tail is not None else 0.0) * weekly / count
+    low_count, high_count = tail.expected_between(score) if tail is not None else mean_interval(0)
+    return Threshold(
+        score,
+        floor,
+        "archive" if case.query.threshold is None else "manual",
+        count,
+        low=min(low, score),
+        high=max(high, score),
+        needed=needed,
+        expected_per_week=expected,
+        tail=to_json(tail, weekly, count)
+        | {
+            "share": case.exposure.share,
+            "expected_between": [low_count * weekly / count, high_count * weekly / count],
+        },
+    )
 
 
-def _presence_floor(
-    vector: Floats,
-    here: History,
-    everywhere: History,
-    release: ReleaseBackground | None,
-    settings: MatcherSettings,
-) -> float | None:
-    """What ordinary places do not reach, from the first background that is large enough."""
+def _presence_floor(case: _Case, here: History, everywhere: History) -> float | None:
+    """What ordinary places do not reach, from the first background that is large enough; never implausible."""
+    release, settings = case.release, case.settings
     for history in (here, everywhere):
-        if len(history.vectors) >= _needed(release, settings):
-            return _unusual(_dot(history.vectors, vector), settings)
+        if len(history.vectors) >= case.needed:
+            return case.at_least(_unusual(_dot(history.vectors, case.vector), settings))
     if release is not None and len(release.vectors) >= settings.least_background:
-        return _unusual(_dot(release.vectors, vector), settings)
-    return None
-
-
-def _needed(release: ReleaseBackground | None, settings: MatcherSettings) -> int:
-    """Scores that an archive must hold to speak for itself; more where a release can speak for it meanwhile."""
-    brought = release is not None and len(release.vectors) >= settings.least_background
-    return max(settings.least_background, settings.large_background) if brought else settings.least_background
+        return case.at_least(_unusual(_dot(release.vectors, case.vector), settings))
+    return case.plausible
 
 
 def _unusual(presence: Doubles, settings: MatcherSettings) -> float:
@@ -264,4 +323,5 @@ def _unusual(presence: Doubles, settings: MatcherSettings) -> float:
 
 
 def _dot(vectors: Floats, vector: Floats) -> Doubles:
-    return np.asarray(vectors @ vector, dtype=np.float64)
+    """float64 (n,), products with a query's vector, or the highest with its vectors."""
+    return np.asarray((vectors @ np.atleast_2d(vector).T).max(axis=1), dtype=np.float64)

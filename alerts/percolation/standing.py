@@ -117,4 +117,4 @@ class StandingQueries:
 def _thresholds() -> Select[UUID, str, str, bytes, float | None, float | None, datetime]:
     row = ThresholdRow
     columns = (row.query_id, row.release, row.sensor, row.vector, row.score, row.presence, row.computed_at)
-    return select(*columns).join(QueryRow, QueryRow.query_id == row.query_id)
+    return select(*columns).join(QueryRow, QueryRow.query_id == row.query_id).where(row.stratum == "")

@@ -40,13 +40,14 @@ def calibrator(monkeypatch: pytest.MonkeyPatch) -> tuple[Calibrator, English, li
     encoder, rounds = English(), []
 
     def store(_self: Calibrator, computed: list, vectors: dict) -> int:
-        rounds.append(sorted({each.query.sentence for each, _ in computed}))
-        assert {each.query.query_id for each, _ in computed} <= set(vectors)
+        rounds.append(sorted({each.wanted.query.sentence for each in computed}))
+        assert {each.wanted.query.query_id for each in computed} <= set(vectors)
         return len(computed)
 
     monkeypatch.setattr(Calibrator, "_store", store)
     monkeypatch.setattr(Calibrator, "_unmatched", lambda _self: frozenset())
-    monkeypatch.setattr(Calibrator, "_threshold", lambda *_: None)
+    monkeypatch.setattr(Calibrator, "_seen", lambda *_: 0)
+    monkeypatch.setattr(Calibrator, "_thresholds", lambda *_: {})
     return Calibrator(None, None, encoder, MatcherSettings()), encoder, rounds  # type: ignore[arg-type]
 
 

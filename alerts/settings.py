@@ -56,6 +56,10 @@ class MatcherSettings(BaseSettings):
     """Thresholds computed in one round of calibration, missing ones first; the rest follow with the next batch."""
     round_s: float = Field(default=5, gt=0, le=3600)
     """A round of calibration ends after so many seconds, at least one threshold done: a batch may wait for it."""
+    drift_weeks: int = Field(default=8, ge=1, le=104)
+    """Weeks of alarms that are set against what the thresholds promise: long enough for seldom alarms to be counted."""
+    false_pages_per_year: float = Field(default=0.05, gt=0, lt=1)
+    """Notices of drift that a standing query may raise by chance in a year; a weekly look has a 52nd of it."""
     areas_per_round: int = Field(default=20, ge=1, le=10_000)
     """Areas whose own history is read in one round of calibration: bounds the time that a batch may wait."""
 

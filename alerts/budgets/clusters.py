@@ -4,7 +4,7 @@ Flows in: scores with their places and times. Flows out: how many incidents stan
 before budgets and models (`thresholds`, `tails`).
 
 Points are walked from the highest score down. Each joins the incidents within reach in space and time, or makes one;
-where it joins several they become one, which keeps the highest peak. So a fire of 200 cells counts as one alarm, as it
+where it joins several they become one. So a fire of 200 cells counts as one alarm, as it
 did for whoever was told of it. This is declustering by runs, in space and time.
 
 Source: Davison & Smith 1990, J. R. Stat. Soc. B 52, 393 (clusters of exceedances); Ferro & Segers 2003, J. R. Stat.
@@ -37,12 +37,12 @@ class Walk:
     Attributes:
         scores: float64 (k,), descending.
         standing: int (k,), incidents that the first i + 1 points make.
-        absorbed: int (k,), which point absorbed the incident that point i began; k: none did. 0: it began none.
+        cells: str (k,), where each point is.
     """
 
     scores: Doubles
     standing: Indexes
-    absorbed: Indexes
+    cells: NDArray[np.str_]
 
     def level(self, allowed: float) -> float:
         """The lowest score at which there are no more than `allowed` incidents, at least 1.
@@ -57,23 +57,39 @@ class Walk:
         return last if last > next_ else float(np.nextafter(next_, np.inf))
 
     def incidents(self, level: float) -> int:
-        """Incidents at a threshold; of one below what was walked, those that were found until there."""
+        """The most incidents at any threshold down to this one; below what was walked, those that were found there.
+
+        Incidents that have grown into one at this level were several at a higher one: whoever lowers a threshold
+        does not take back an alarm.
+        """
         passed = int(np.searchsorted(-self.scores, -level, side="right"))
-        return int(self.standing[passed - 1]) if passed else 0
+        return int(self.standing[:passed].max()) if passed else 0
+
+    def clumping(self, level: float) -> float:
+        """How many incidents come from one cell, 1 or more: the mean over incidents of the number from its cell.
+
+        By so much is the variance of a count greater than Poisson's when cells are drawn: some places alarm again and
+        again, and a sample has them or has them not.
+
+        Source: Kish 1965, Survey Sampling, section 5.4 (design effect of clusters).
+        """
+        begun = (np.diff(self.standing, prepend=0) > 0) & (self.scores >= level)
+        counts = np.unique(self.cells[begun], return_counts=True)[1]
+        return float((counts**2).sum() / counts.sum()) if len(counts) else 1.0
 
     def peaks(self, most: int) -> tuple[float, Doubles]:
-        """A score that about `most` incidents exceed, and their peaks.
+        """The order statistics of incidents: the j-th is the score from which down there have been j at once.
 
-        Where places and times are so few that incidents run together before there are as many, as many as there are.
+        A peak is counted where it stands alone at its own level: what joins a fire above it is that fire, and a lake
+        that passes on two days half a year apart is two, though all of its year passes at a lower level.
 
         Returns:
-            The score u, and float64 (m,), descending, m <= most, all above u.
+            A score u that at most `most` of them exceed, and those, float64 (m,), descending.
         """
-        over = np.flatnonzero(self.standing > most)
-        first = int(over[0]) if len(over) else int(np.argmax(self.standing))
-        born = np.flatnonzero(self.absorbed[:first] >= first)
-        found = self.scores[born]
-        return float(self.scores[first]), found[found > self.scores[first]]
+        highest = np.maximum.accumulate(self.standing)
+        found = self.scores[np.flatnonzero(np.diff(highest, prepend=0) > 0)]
+        above = float(found[min(most, len(found) - 1)])
+        return above, found[found > above]
 
 
 def walk(
@@ -90,26 +106,21 @@ def walk(
     """
     order = np.argsort(-scores, kind="stable")[:LONGEST_WALK]
     close = _close(history, points[order], rules)
-    count = len(order)
-    root = np.arange(count)
-    standing, absorbed = np.zeros(count, dtype=np.intp), np.zeros(count, dtype=np.intp)
+    incident = np.arange(len(order))
+    standing = np.zeros(len(order), dtype=np.intp)
     now = 0
-    for i in range(count):
-        joined = np.unique(root[np.flatnonzero(close[i, :i])])
+    for i in range(len(order)):
+        joined = np.unique(incident[np.flatnonzero(close[i, :i])])
         now += 1 - len(joined)
         standing[i] = now
-        if not len(joined):
-            absorbed[i] = count
-            if now > enough:
-                count = i + 1
-                break
-            continue
-        root[i] = joined[0]
+        if now > enough:
+            order, standing = order[: i + 1], standing[: i + 1]
+            break
+        if len(joined):
+            incident[i] = joined[0]
         if len(joined) > 1:
-            absorbed[joined[1:]] = i
-            root[:i][np.isin(root[:i], joined[1:])] = joined[0]
-    absorbed[absorbed == len(order)] = count
-    return Walk(scores[order[:count]], standing[:count], absorbed[:count])
+            incident[:i][np.isin(incident[:i], joined[1:])] = joined[0]
+    return Walk(scores[order], standing, history.cells[points[order]])
 
 
 def _close(history: History, points: Indexes, rules: MatcherSettings) -> NDArray[np.bool_]:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from statistics import NormalDist
 
 CONFIDENCE = 0.9
 """Of every interval that is stored or shown here: one in ten lies outside, half of those on each side."""
 _STEPS = 80
 """Halvings of a search: beyond the precision of a float."""
+_MEANS = 41
 
 
 def poisson_at_most(count: int, mean: float) -> float:
@@ -80,19 +82,36 @@ def count_interval(mean: float, confidence: float = CONFIDENCE) -> tuple[int, in
     return low, high
 
 
-def future_interval(low: float, high: float, share: float, confidence: float = CONFIDENCE) -> tuple[int, int]:
-    """Counts to expect while the mean itself is known only to lie in an interval.
+def future_interval(mean: float, low: float, high: float, confidence: float = CONFIDENCE) -> tuple[int, int]:
+    """Counts to expect while the mean itself is known only within an interval.
 
-    The lowest count of the lowest mean to the highest count of the highest mean, each side with half of what is left
-    over: not the shortest such interval, but one that keeps its promise whatever lies between.
+    The mean is taken for one of `_MEANS`, drawn evenly from a law that has the interval: its logarithm is normal on
+    either side. Where nothing was seen (a mean of 0), it is exponential below `high`.
 
     Args:
-        low: Least mean per unit of time.
-        high: Greatest mean.
-        share: Units of time that are counted.
-        confidence: Of the counts, 0-1.
+        mean: The most likely mean of the count.
+        low: Lower end of its interval of the same confidence.
+        high: Upper end.
+        confidence: 0-1.
     """
-    return count_interval(low * share, confidence)[0], count_interval(high * share, confidence)[1]
+    side = (1 - confidence) / 2
+    edge = NormalDist().inv_cdf(1 - side)
+    means = [_quantile((i + 0.5) / _MEANS, mean, max(low, mean * 1e-3), max(high, mean), edge) for i in range(_MEANS)]
+    lowest = 0
+    while sum(poisson_at_most(lowest, one) for one in means) / _MEANS < side:
+        lowest += 1
+    highest = lowest
+    while sum(poisson_at_least(highest + 1, one) for one in means) / _MEANS > side:
+        highest += 1
+    return lowest, highest
+
+
+def _quantile(share: float, mean: float, low: float, high: float, edge: float) -> float:
+    """The mean that lies in such a place among the possible ones; `edge` is the normal quantile of the interval."""
+    if mean <= 0:
+        return high * math.log(1 - share) / math.log((1 - CONFIDENCE) / 2)
+    normal = NormalDist().inv_cdf(share) / edge
+    return mean * math.pow(high / mean, normal) if normal > 0 else mean * math.pow(low / mean, -normal)
 
 
 def _where(holds: Callable[[float], bool], below: float, above: float) -> float:

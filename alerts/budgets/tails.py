@@ -30,28 +30,39 @@ Doubles = NDArray[np.float64]
 
 VERSION = 1
 """Of the JSON form."""
-LEAST_PEAKS, MOST_PEAKS = 10, 150
+LEAST_PEAKS, MOST_PEAKS = 10, 50
 """Peaks that a fit needs, and at most takes: beyond, it describes the bulk. Ten leave a shape that is known to 0.5."""
-LEAST_SHAPE, MOST_SHAPE = -0.5, 0.5
-"""Where the likelihood is regular, and the mean excess and its variance exist (Smith 1985, Biometrika 72, 67). Cosines
-are bounded: a heavier tail than 0.5 is a few events among the noise, not a law."""
-NORMAL_95 = 1.6449
-"""95 % point of the normal distribution: an interval of 90 % leaves out 5 % on each side."""
+INSIDE = 10
+"""Incidents from which on the data are read themselves; for fewer the law is asked. Ten are known to a third, and no
+law knows better."""
+LEAST_SHAPE, MOST_SHAPE = -0.8, 0.5
+"""Cosines are bounded: a heavier tail than 0.5 is a few events among the noise, not a law. Below -1 there is no
+greatest likelihood, and below -0.5 its interval is only roughly what it says (Smith 1985, Biometrika 72, 67)."""
+NORMAL_95, NORMAL_975 = 1.6449, 1.9600
+"""95 % and 97.5 % points of the normal distribution. An interval of 90 % leaves out 5 % on each side; the likelihood of
+so few peaks is too sure of itself, and only what should be 95 % is 90 (simulated; tests/unit/test_alerts_tails.py)."""
 KNOTS = 24
 """Scores of the data that the JSON form keeps with their rates."""
 FARTHEST = 10.0
 """A score is never called rarer than once in so many times the history's length: nobody has watched for longer."""
-_SHAPES, _SCALES, _RATES = 41, 41, 15
+_SHAPES, _SCALES, _RATES = 53, 41, 15
+_HALVINGS = 40
+_NEGLIGIBLE = 14.0
+"""Twice the loss of log-likelihood from which on a law weighs less than a thousandth of the best."""
 
 
 @dataclass(frozen=True)
 class Pareto:
     """The law of the peaks above a score.
 
+    What it says of alarms to come is not what the likeliest scale and shape say, but the mean over all that the peaks
+    leave possible, each weighed by its likelihood: far beyond the data the likeliest law alone promises too few alarms
+    (Coles 2001, section 9.1.2, predictive distribution; flat in the shape and in the logarithm of the scale).
+
     Attributes:
         above: u, cosine.
-        scale: Of the excess, cosine, more than 0.
-        shape: Negative: there is a highest score.
+        scale: Of the excess, cosine, more than 0; the likeliest.
+        shape: Negative: there is a highest score; the likeliest.
         peaks: float64 (m,), what it was fitted to.
     """
 
@@ -60,35 +71,67 @@ class Pareto:
     shape: float
     peaks: Doubles
 
-    def survival(self, score: float) -> float:
-        """Share of the peaks that exceed a score, 1 at `above`."""
-        return float(_survival(np.array(score - self.above), np.array(self.scale), np.array(self.shape)))
+    def expected(self, score: float) -> float:
+        """Peaks that exceed a score, in as long a time as the law was fitted to."""
+        weights, scales, shapes = self._possible
+        return len(self.peaks) * float(weights @ _survival(np.array(score - self.above), scales, shapes))
 
-    def score(self, survival: float) -> float:
-        """The score that such a share of the peaks exceeds, 0 < survival <= 1."""
-        return float(self.above + _excess(np.array(survival), np.array(self.scale), np.array(self.shape)))
+    def expected_between(self, score: float) -> tuple[float, float]:
+        """Their 90 % interval."""
+        rates, scales, shapes = self._plausible
+        expected = len(self.peaks) * rates * _survival(np.array(score - self.above), scales, shapes)
+        return float(expected.min()), float(expected.max())
+
+    def score(self, expected: float) -> float:
+        """The score that so many peaks exceed, more than 0 and at most all of them."""
+        _, scales, shapes = self._possible
+        share = min(expected / len(self.peaks), 1.0)
+        low, high = self.above, self.above + float(_excess(np.array(share), scales, shapes).max())
+        for _ in range(_HALVINGS):
+            middle = (low + high) / 2
+            low, high = (middle, high) if self.expected(middle) > expected else (low, middle)
+        return high
+
+    def score_between(self, expected: float) -> tuple[float, float]:
+        """Its 90 % interval."""
+        rates, scales, shapes = self._plausible
+        share = np.minimum(expected / len(self.peaks) / rates, 1.0)
+        scores = self.above + _excess(share, scales, shapes)
+        return float(scores.min()), float(scores.max())
 
     @cached_property
-    def plausible(self) -> tuple[Doubles, Doubles, Doubles]:
-        """Rates (as multiples of the peaks' number), scales and shapes that the peaks don't rule out at 90 %.
-
-        One such set for each quantity at a time: the extremes of a quantity over it are its profile interval.
-        """
-        excess, count = self.peaks - self.above, len(self.peaks)
-        error = 1 / math.sqrt(count)
-        shapes = np.linspace(LEAST_SHAPE, MOST_SHAPE, _SHAPES)
-        scales = self.scale * np.exp(np.linspace(-4.5, 4.5, _SCALES) * error)
-        rates = np.exp(np.linspace(-2.2, 1.8, _RATES) * error)
-        fit = _log_likelihood(excess, scales[:, None], shapes[None, :])
+    def _grid(self) -> tuple[Doubles, Doubles, Doubles]:
+        """Scales (a, 1), shapes (1, b) and twice their loss of log-likelihood (a, b)."""
+        excess, error = self.peaks - self.above, 1 / math.sqrt(len(self.peaks))
+        shapes = np.linspace(LEAST_SHAPE, MOST_SHAPE, _SHAPES)[None, :]
+        scales = self.scale * np.exp(np.linspace(-5, 5, _SCALES) * error)[:, None]
+        fit = _log_likelihood(excess, scales, shapes)
         best = float(_log_likelihood(excess, np.array(self.scale), np.array(self.shape)))
-        often = count * (np.log(rates) - rates + 1)
-        loss = -2 * (fit[None] - max(best, float(fit.max())) + often[:, None, None])
-        kept = np.nonzero(loss <= _student_95(count - 2) ** 2)
-        one = np.array([1.0]), np.array([self.scale]), np.array([self.shape])
+        return scales, shapes, 2 * (max(best, float(fit.max())) - fit)
+
+    @cached_property
+    def _possible(self) -> tuple[Doubles, Doubles, Doubles]:
+        """Weights, scales and shapes, float64 (k,), of all laws that matter; the weights' sum is 1."""
+        scales, shapes, loss = self._grid
+        chosen = np.nonzero(loss < _NEGLIGIBLE)
+        weights = np.exp(-loss[chosen] / 2)
+        return weights / weights.sum(), scales[chosen[0], 0], shapes[0, chosen[1]]
+
+    @cached_property
+    def _plausible(self) -> tuple[Doubles, Doubles, Doubles]:
+        """Rates (multiples of the peaks' number), scales and shapes, float64 (k,), that the peaks don't rule out.
+
+        The extremes of a quantity over them are its profile likelihood interval.
+        """
+        scales, shapes, loss = self._grid
+        count = len(self.peaks)
+        rates = np.exp(np.linspace(-2.6, 2.2, _RATES) / math.sqrt(count))
+        often = 2 * count * (rates - 1 - np.log(rates))
+        kept = np.nonzero(loss[None] + often[:, None, None] <= _student(count - 2) ** 2)
         return (
-            np.concatenate([one[0], rates[kept[0]]]),
-            np.concatenate([one[1], scales[kept[1]]]),
-            np.concatenate([one[2], shapes[kept[2]]]),
+            np.append(rates[kept[0]], 1.0),
+            np.append(scales[kept[1], 0], self.scale),
+            np.append(shapes[0, kept[2]], self.shape),
         )
 
 
@@ -99,41 +142,63 @@ class Tail:
     Attributes:
         walk: Its highest scores.
         pareto: The law beyond, or none: too few incidents to fit one.
+        share: Part of the cells that was read, 0-1; what the others do is less certain.
     """
 
     walk: Walk
     pareto: Pareto | None
+    share: float = 1.0
 
     def expected(self, score: float) -> float:
         """Incidents above a score, in as many scores as the history has."""
-        if self.pareto is not None and score > self.pareto.above:
-            return len(self.pareto.peaks) * self.pareto.survival(score)
-        return float(self.walk.incidents(score))
+        if self.pareto is None or score <= self.beyond:
+            return float(self.walk.incidents(score))
+        return self._of_the_law * self.pareto.expected(score)
 
     def expected_between(self, score: float) -> tuple[float, float]:
-        """Their 90 % interval: of the profile likelihood beyond u, exact for a Poisson count below."""
-        if self.pareto is None or score <= self.pareto.above:
-            return mean_interval(self.walk.incidents(score))
-        rates, scales, shapes = self.pareto.plausible
-        expected = len(self.pareto.peaks) * rates * _survival(np.array(score - self.pareto.above), scales, shapes)
-        return float(expected.min()), float(expected.max())
+        """Their 90 % interval: exact for a Poisson count inside the data, of the profile likelihood beyond."""
+        expected = self.expected(score)
+        if self.pareto is None or score <= self.beyond:
+            low, high = mean_interval(self.walk.incidents(score))
+        else:
+            low, high = (self._of_the_law * bound for bound in self.pareto.expected_between(score))
+            low, high = min(low, expected), max(high, expected)
+        if expected <= 0:
+            return low, high
+        spread = self._spread(score)
+        return expected * (low / expected) ** spread, expected * (high / expected) ** spread
 
     def score(self, allowed: float) -> float:
-        """The lowest score above which there are no more than `allowed` incidents: an order statistic, or beyond u."""
-        if self.pareto is not None and allowed < len(self.pareto.peaks):
-            return self.pareto.score(allowed / len(self.pareto.peaks))
-        return self.walk.level(math.floor(allowed))
+        """The lowest score above which there are no more than `allowed` incidents."""
+        if self.pareto is None or allowed >= INSIDE:
+            return self.walk.level(math.floor(allowed))
+        return max(self.pareto.score(allowed / self._of_the_law), self.beyond)
 
     def score_between(self, allowed: float) -> tuple[float, float]:
         """Its 90 % interval: which scores may truly have as many incidents above them."""
-        if self.pareto is not None and allowed < len(self.pareto.peaks):
-            rates, scales, shapes = self.pareto.plausible
-            share = np.minimum(allowed / len(self.pareto.peaks) / rates, 1.0)
-            scores = self.pareto.above + _excess(share, scales, shapes)
-            return float(scores.min()), float(scores.max())
-        spread = NORMAL_95 * math.sqrt(max(allowed, 1.0))
-        low, high = self.walk.level(math.ceil(allowed + spread)), self.walk.level(math.floor(allowed - spread))
-        return low, max(high, low)
+        score = self.score(allowed)
+        spread = self._spread(score)
+        if self.pareto is not None and allowed < INSIDE:
+            low, high = self.pareto.score_between(allowed / self._of_the_law)
+            return score - spread * max(score - low, 0.0), score + spread * max(high - score, 0.0)
+        errors = NORMAL_95 * spread * math.sqrt(max(allowed, 1.0))
+        low, high = self.walk.level(math.ceil(allowed + errors)), self.walk.level(math.floor(allowed - errors))
+        return min(low, score), max(high, score)
+
+    def _spread(self, score: float) -> float:
+        """By how much an interval is wider because only a sample of the cells was read, and places differ."""
+        level = min(score, self.walk.level(INSIDE))
+        return math.sqrt(1 + (1 - self.share) * (self.walk.clumping(level) - 1))
+
+    @cached_property
+    def beyond(self) -> float:
+        """Above this score the law is asked, down from it the data are."""
+        return self.walk.level(INSIDE)
+
+    @cached_property
+    def _of_the_law(self) -> float:
+        """Incidents of the data for each of the law's, where one takes over from the other: 1, but for chance."""
+        return 1.0 if self.pareto is None else INSIDE / self.pareto.expected(self.beyond)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,16 +208,12 @@ class Kept:
     Attributes:
         scores: How many it rests on.
         scores_per_week: Scores to come in a week.
-        knots: Scores of the data, descending, and incidents a week above each.
-        law: The law beyond, its peaks forgotten; or none.
-        peaks_per_week: Of the law's peaks.
+        knots: Scores, descending, and incidents a week above each: of the data, and of the law beyond.
     """
 
     scores: int
     scores_per_week: float
     knots: tuple[tuple[float, float], ...]
-    law: Pareto | None
-    peaks_per_week: float
 
     @classmethod
     def from_json(cls, stored: object) -> Self | None:
@@ -161,18 +222,10 @@ class Kept:
             case {
                 "version": 1,
                 "scores": int(scores),
-                "scores_per_week": float(weekly) | int(weekly),
+                "scores_per_week": float() | int() as weekly,
                 "knots": [*knots],
-                "above": above,
-                "scale": scale,
-                "shape": shape,
-                "peaks": int(peaks),
             } if scores > 0 and weekly > 0:
-                law = None
-                if isinstance(above, float) and isinstance(scale, float) and isinstance(shape, float):
-                    law = Pareto(above, scale, shape, np.empty(0))
-                pairs = tuple((float(score), float(rate)) for score, rate in knots)
-                return cls(scores, float(weekly), pairs, law, peaks * float(weekly) / scores)
+                return cls(scores, weekly, tuple((float(score), float(rate)) for score, rate in knots))
         return None
 
     @property
@@ -181,14 +234,11 @@ class Kept:
         return FARTHEST * 7 * self.scores / self.scores_per_week
 
     def per_week(self, score: float) -> float:
-        """Incidents a week that are at least so strong."""
-        if self.law is not None and score > self.law.above:
-            return self.peaks_per_week * self.law.survival(score)
-        above = [rate for knot, rate in self.knots if knot >= score]
-        below = [rate for knot, rate in self.knots if knot < score]
-        if not above:
-            return below[0] / 2 if below else 0.0
-        return above[-1]
+        """Incidents a week that are at least so strong; between two knots their logarithms are on a line."""
+        if not self.knots or score > self.knots[0][0]:
+            return 0.0
+        scores, rates = np.array(self.knots).T
+        return float(np.exp(np.interp(score, scores[::-1], np.log(rates[::-1]))))
 
 
 def to_json(tail: Tail | None, scores_per_week: float, scores: int) -> dict[str, object]:
@@ -204,7 +254,7 @@ def to_json(tail: Tail | None, scores_per_week: float, scores: int) -> dict[str,
         "version": VERSION,
         "scores": scores,
         "scores_per_week": scores_per_week,
-        "knots": [] if tail is None else _knots(tail.walk, scores_per_week / scores),
+        "knots": [] if tail is None else _knots(tail, scores_per_week / scores),
         "above": None if law is None else law.above,
         "scale": None if law is None else law.scale,
         "shape": None if law is None else law.shape,
@@ -212,10 +262,17 @@ def to_json(tail: Tail | None, scores_per_week: float, scores: int) -> dict[str,
     }
 
 
-def _knots(walked: Walk, per_week: float) -> list[list[float]]:
-    """Scores of the data, from the highest down, ever further apart, and how many incidents a week exceed them."""
-    steps = np.unique(np.geomspace(1, len(walked.scores), KNOTS).astype(int)) - 1
-    return [[float(walked.scores[i]), float(walked.standing[: i + 1].max()) * per_week] for i in steps]
+def _knots(tail: Tail, per_week: float) -> list[list[float]]:
+    """Scores from the highest down, ever further apart, and how many incidents a week exceed them.
+
+    Beyond the data, those that are expected INSIDE times, half as often, and so on, for as far as anything is said.
+    """
+    seldom = INSIDE * 0.5 ** np.arange(math.ceil(math.log2(INSIDE * FARTHEST)) + 1)
+    beyond = [] if tail.pareto is None else [(tail.score(count), count) for count in seldom[::-1].tolist()]
+    steps = np.unique(np.geomspace(1, len(tail.walk.scores), KNOTS).astype(int)) - 1
+    data = [(float(score), float(tail.walk.incidents(float(score)))) for score in tail.walk.scores[steps]]
+    lowest = beyond[-1][0] if beyond else math.inf
+    return [[score, count * per_week] for score, count in [*beyond, *(knot for knot in data if knot[0] < lowest)]]
 
 
 def peaks_for(scores: int) -> int:
@@ -223,15 +280,16 @@ def peaks_for(scores: int) -> int:
     return int(np.clip(math.isqrt(scores), 2 * LEAST_PEAKS, MOST_PEAKS))
 
 
-def fit_tail(walked: Walk, scores: int) -> Tail:
+def fit_tail(walked: Walk, scores: int, share: float = 1.0) -> Tail:
     """The tail of a history.
 
     Args:
         walked: Its highest scores.
         scores: How many it has in all.
+        share: Part of the cells that was read, 0-1.
     """
     above, peaks = walked.peaks(peaks_for(scores))
-    return Tail(walked, fit_pareto(above, peaks) if len(peaks) >= LEAST_PEAKS else None)
+    return Tail(walked, fit_pareto(above, peaks) if len(peaks) >= LEAST_PEAKS else None, share)
 
 
 def fit_pareto(above: float, peaks: Doubles) -> Pareto:
@@ -261,12 +319,12 @@ def fit_pareto(above: float, peaks: Doubles) -> Pareto:
     return Pareto(above, float(scale[best]), float(shape[best]), peaks)
 
 
-def _student_95(freedom: int) -> float:
-    """95 % point of Student's t: few peaks lose more of their likelihood by chance than chi-square says.
+def _student(freedom: int) -> float:
+    """97.5 % point of Student's t: few peaks lose more of their likelihood by chance than chi-square says.
 
     Source: first term of Fisher & Cornish 1960, Technometrics 2, 209.
     """
-    return NORMAL_95 + (NORMAL_95**3 + NORMAL_95) / (4 * freedom)
+    return NORMAL_975 + (NORMAL_975**3 + NORMAL_975) / (4 * freedom)
 
 
 def _log_likelihood(excess: Doubles, scale: Doubles, shape: Doubles) -> Doubles:

@@ -149,6 +149,13 @@ def threshold(
     return _presence(case, here, everywhere) if query.mode is Mode.PRESENCE else _appearance(case, here, everywhere)
 
 
+def mode_scores(query: StandingQuery, vector: Floats, history: History) -> tuple[Doubles, NDArray[np.intp]]:
+    """The scores of a query's mode, float64 (n,), and which points of the history they belong to, int (n,)."""
+    if query.mode is Mode.PRESENCE:
+        return dot(history.vectors, vector), np.arange(len(history.vectors))
+    return dot(history.changes, vector), history.changed
+
+
 def needed_scores(release: ReleaseBackground | None, settings: MatcherSettings) -> int:
     """Scores that an archive must hold to speak for itself; more where a release can speak for it meanwhile."""
     brought = release is not None and len(release.vectors) >= settings.least_background
@@ -222,11 +229,11 @@ def _presence(case: _Case, here: History, everywhere: History) -> Threshold:
     settings, release = case.settings, case.release
     for history in (here, everywhere):
         if len(history.vectors) >= case.needed:
-            scores = _dot(history.vectors, case.vector)
+            scores, points = mode_scores(case.query, case.vector, history)
             floor = case.at_least(_unusual(scores, settings))
-            return _from_past(case, scores, history, np.arange(len(scores)), floor, None)
+            return _from_past(case, scores, history, points, floor, None)
     if release is not None and len(release.vectors) >= settings.least_background:
-        median, sigma = centre_and_sigma(_dot(release.vectors, case.vector))
+        median, sigma = centre_and_sigma(dot(release.vectors, case.vector))
         score = case.at_least(median + settings.noise_sigmas * sigma)
         return case.without_history(score, None, "release", len(here.vectors))
     return case.without_history(None, None, "none", len(here.vectors))
@@ -237,17 +244,17 @@ def _appearance(case: _Case, here: History, everywhere: History) -> Threshold:
     floor = _presence_floor(case, here, everywhere)
     for history in (here, everywhere):
         if len(history.changed) >= case.needed:
-            changes = _dot(history.changes, case.vector)
-            median, sigma = centre_and_sigma(changes)
+            scores, points = mode_scores(case.query, case.vector, history)
+            median, sigma = centre_and_sigma(scores)
             noise = median + settings.noise_sigmas * sigma
-            return _from_past(case, changes, history, history.changed, noise, floor)
+            return _from_past(case, scores, history, points, noise, floor)
     if release is not None and len(release.changes) >= settings.least_background:
-        median, sigma = centre_and_sigma(_dot(release.changes, case.vector))
+        median, sigma = centre_and_sigma(dot(release.changes, case.vector))
         score = median + settings.noise_sigmas * sigma
         return case.without_history(score, floor, "release", len(here.changed))
     for history in (here, everywhere):
         if len(history.vectors) >= settings.least_background:
-            _, sigma = centre_and_sigma(_dot(history.vectors, case.vector))
+            _, sigma = centre_and_sigma(dot(history.vectors, case.vector))
             score = settings.stranger_sigmas * math.sqrt(2) * sigma
             return case.without_history(score, floor, "archive", len(history.changed))
     return case.without_history(None, floor, "none", len(here.vectors))
@@ -268,9 +275,10 @@ def _from_past(
     """
     count, per_alarm = len(scores), case.scores_per_alarm
     if floor is not None:
-        alike = _dot(history.vectors[points], case.vector) >= floor
+        alike = dot(history.vectors[points], case.vector) >= floor
         scores, points = scores[alike], points[alike]
-    tail = fit_tail(walk(scores, history, points, case.settings), count) if len(scores) else None
+    walked = walk(scores, history, points, case.settings) if len(scores) else None
+    tail = None if walked is None else fit_tail(walked, count, history.share)
     allowed = count / per_alarm if per_alarm > 0 else 1.0
     reach = 1 / FARTHEST_BEYOND if tail is not None and tail.pareto is not None else 1.0
     needed = max(case.needed, math.ceil(per_alarm * reach))
@@ -305,9 +313,9 @@ def _presence_floor(case: _Case, here: History, everywhere: History) -> float | 
     release, settings = case.release, case.settings
     for history in (here, everywhere):
         if len(history.vectors) >= case.needed:
-            return case.at_least(_unusual(_dot(history.vectors, case.vector), settings))
+            return case.at_least(_unusual(dot(history.vectors, case.vector), settings))
     if release is not None and len(release.vectors) >= settings.least_background:
-        return case.at_least(_unusual(_dot(release.vectors, case.vector), settings))
+        return case.at_least(_unusual(dot(release.vectors, case.vector), settings))
     return case.plausible
 
 
@@ -322,6 +330,6 @@ def _unusual(presence: Doubles, settings: MatcherSettings) -> float:
     return min(quantile, median + NormalDist().inv_cdf(settings.presence_quantile) * sigma)
 
 
-def _dot(vectors: Floats, vector: Floats) -> Doubles:
+def dot(vectors: Floats, vector: Floats) -> Doubles:
     """float64 (n,), products with a query's vector, or the highest with its vectors."""
     return np.asarray((vectors @ np.atleast_2d(vector).T).max(axis=1), dtype=np.float64)

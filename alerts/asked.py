@@ -23,6 +23,8 @@ from schemas.messages import Budget, ChipName, Mode, Sensor, StandingQuery
 from schemas.tables import AcquisitionRow
 
 SENSORS: tuple[Sensor, ...] = get_args(Sensor)
+SELDOM_DAYS = 36_525.0
+"""A budget of less than one alarm in so many days is refused."""
 _DAYS = {"d": 1.0, "day": 1.0, "w": 7.0, "week": 7.0, "m": 30.0, "month": 30.0, "y": 365.0, "year": 365.0}
 _BUDGET = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*(?:/|per|a)\s*([0-9]*\.?[0-9]+)?\s*([a-z]+?)s?\s*", re.IGNORECASE)
 
@@ -75,18 +77,21 @@ def parse_budget(text: str) -> Budget:
     """Read "2/week", "1/day", "3/month", "0.5/30d", "2 per week".
 
     Raises:
-        UsageError: not of that form, zero, or beyond 1000 alarms or 366 days.
+        UsageError: not of that form, zero, beyond 1000 alarms or 366 days, or less than one alarm in a century.
     """
     match = _BUDGET.fullmatch(text)
     unit = _DAYS.get(match[3].lower()) if match else None
     if not match or unit is None:
         raise UsageError(f"budget {text!r}: write alarms per time, such as 2/week, 1/day, 3/month or 0.5/30d")
     try:
-        return Budget(alarms=float(match[1]), per_days=float(match[2] or 1) * unit)
+        budget = Budget(alarms=float(match[1]), per_days=float(match[2] or 1) * unit)
     except ValidationError as error:
         raise UsageError(
             f"budget {text!r}: more than 0 and at most 1000 alarms, in a time of more than 0 and at most 366 days"
         ) from error
+    if budget.per_days / budget.alarms > SELDOM_DAYS:
+        raise UsageError(f"budget {text!r}: no history tells what happens once in a century; allow more, such as 1/year")
+    return budget
 
 
 def named_chips(engine: Engine, names: Sequence[str]) -> tuple[ChipName, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from alerts.budgets import drift
 from alerts.budgets.calibrate import Calibrator
 from alerts.incidents.announce import republish
 from alerts.matching import Matcher
@@ -25,6 +26,8 @@ from schemas.topics import EMBEDDINGS
 
 PREPARE_EVERY = timedelta(seconds=5)
 """How soon a new query has its threshold when no batch comes."""
+DRIFT_EVERY = timedelta(hours=1)
+"""How soon after its weekly look a broken budget is told of."""
 SWEEP_EVERY = timedelta(seconds=30)
 """How soon alerts go out that a crash, or a broker that forgot, kept back."""
 
@@ -47,13 +50,17 @@ def main() -> None:
             republish(engine, publisher)
             republish_notices(engine, publisher)
 
+        def watch_budgets() -> None:
+            if drift.watch(engine, settings):
+                outbox.flush(engine, publisher)
+
         serve(
             "matcher",
             [Step(EMBEDDINGS, matcher.handle)],
             stack=stack,
             engine=engine,
             publisher=publisher,
-            every=[(SWEEP_EVERY, sweep), (PREPARE_EVERY, matcher.prepare)],
+            every=[(SWEEP_EVERY, sweep), (PREPARE_EVERY, matcher.prepare), (DRIFT_EVERY, watch_budgets)],
         )
     publisher.close()
 

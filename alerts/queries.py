@@ -173,10 +173,10 @@ def show(engine: Engine, name: str) -> StandingQuery:
 
 
 def thresholds(engine: Engine, query_id: UUID) -> list[ThresholdRow]:
-    """Its thresholds by release and sensor; none until a matcher has computed them."""
+    """Its thresholds by release, sensor and stratum; none until a matcher has computed them."""
     with reading(engine) as session:
         rows = session.scalars(select(ThresholdRow).where(ThresholdRow.query_id == query_id))
-        return sorted(rows, key=lambda row: (row.release, row.sensor))
+        return sorted(rows, key=lambda row: (row.release, row.sensor, row.stratum))
 
 
 def bump(session: Session, row: QueryRow) -> None:

@@ -26,7 +26,7 @@ from alerts.budgets.counts import count_interval, future_interval
 from alerts.budgets.expectation import Expected, Stated, expected_alarms
 from alerts.budgets.strata import NOWHERE, strata_of
 from alerts.budgets.stratified import thresholds_by_stratum
-from alerts.budgets.thresholds import ReleaseBackground, Threshold
+from alerts.budgets.thresholds import ReleaseBackground, Threshold, threshold
 from alerts.places import centres
 from alerts.settings import MatcherSettings
 from benchmarks.report import emit
@@ -101,6 +101,32 @@ class World:
         past = {sensor: history.only(history.days < split.timestamp() / DAY_S) for sensor, history in seen.items()}
         return cls(years, Nano(threads=1), seen, past, split, end)
 
+    def floor(self, sensor: Sensor, vector: NDArray[np.float32]) -> float:
+        """What an appearance query asks of the presence score, from all of the first half."""
+        query = _query("any", Mode.APPEARANCE, BUDGETS["1/week"])
+        past, background = self.past[sensor], self.encoder.background(sensor)
+        found = threshold(
+            query,
+            sensor,
+            vector,
+            here=past,
+            everywhere=past,
+            release=None if background is None else ReleaseBackground(*background),
+            settings=RULES,
+            plausible=self.encoder.score_at(sensor, vector, RULES.plausible),
+        )
+        return -np.inf if found.presence is None else found.presence
+
+    def calm(self, grounds: Sequence[str]) -> dict[Sensor, Bools]:
+        """By sensor, bool (n,): points of some kinds of ground where no crisis ever came."""
+        struck = {happening.place for happening in self.years.happenings}
+        chosen = {
+            self.years.cells[place]
+            for place, ground in enumerate(self.years.grounds)
+            if ground in grounds and place not in struck
+        }
+        return {sensor: np.isin(history.cells, list(chosen)) for sensor, history in self.seen.items()}
+
     @property
     def weeks(self) -> float:
         """Length of the half that is watched."""
@@ -148,7 +174,7 @@ def watched(world: World, query: StandingQuery, vector: NDArray[np.float32]) -> 
         stated += [one for one in promises if one is not None]
         matched[sensor] = _matches(world.seen[sensor], query.mode, vector, found)
     expected = expected_alarms(stated, world.split, world.end)
-    return Case(query, expected, sum(_opened(world, matched, world.split, world.end)), matched)
+    return Case(query, expected, sum(opened(world, matched, world.split, world.end)), matched)
 
 
 def _matches(history: History, mode: Mode, vector: NDArray[np.float32], found: dict[str, Threshold]) -> Bools:
@@ -161,10 +187,10 @@ def _matches(history: History, mode: Mode, vector: NDArray[np.float32], found: d
         score[here] = np.inf if one.score is None else one.score
         presence[here] = -np.inf if one.presence is None else one.presence
     present = history.vectors @ vector
-    return np.asarray((_scores(history, mode, vector) >= score) & (present >= presence))
+    return np.asarray((scores_of(history, mode, vector) >= score) & (present >= presence))
 
 
-def _scores(history: History, mode: Mode, vector: NDArray[np.float32]) -> Doubles:
+def scores_of(history: History, mode: Mode, vector: NDArray[np.float32]) -> Doubles:
     """float64 (n,), the mode's score; minus infinity where there is no past to compare with."""
     if mode is Mode.PRESENCE:
         return np.asarray(history.vectors @ vector, dtype=np.float64)
@@ -173,7 +199,7 @@ def _scores(history: History, mode: Mode, vector: NDArray[np.float32]) -> Double
     return scores
 
 
-def _opened(world: World, matched: dict[Sensor, Bools], start: datetime, end: datetime) -> Iterator[bool]:
+def opened(world: World, matched: dict[Sensor, Bools], start: datetime, end: datetime) -> Iterator[bool]:
     """For every match in a time, whether it opens an incident: both sensors together, each place on its own."""
     seen = world.seen.items()
     cells = np.concatenate([history.cells[matched[sensor]] for sensor, history in seen])
@@ -196,8 +222,8 @@ def fixed_cosine(world: World, vectors: NDArray[np.float32], allowed: float) -> 
         level = (low + high) / 2
         alarms = 0
         for vector in vectors:
-            matched = {sensor: _scores(world.seen[sensor], Mode.APPEARANCE, vector) >= level for sensor in SENSORS}
-            alarms += sum(_opened(world, matched, start, world.split))
+            matched = {sensor: scores_of(world.seen[sensor], Mode.APPEARANCE, vector) >= level for sensor in SENSORS}
+            alarms += sum(opened(world, matched, start, world.split))
         low, high = (level, high) if alarms > allowed else (low, level)
     return high
 
@@ -293,11 +319,11 @@ def _report_fixed(world: World, cases: Sequence[Case], vectors: NDArray[np.float
         allowed = world.weeks * 7 * budget.alarms / budget.per_days
         ours = [case for case in cases if case.query.budget == budget and case.query.mode is Mode.APPEARANCE]
         level = fixed_cosine(
-            world, vectors, sum(sum(_opened(world, case.matched, moment(0), world.split)) for case in ours)
+            world, vectors, sum(sum(opened(world, case.matched, moment(0), world.split)) for case in ours)
         )
         for sentence, vector in zip(SENTENCES, vectors, strict=True):
-            matched = {sensor: _scores(world.seen[sensor], Mode.APPEARANCE, vector) >= level for sensor in SENSORS}
-            observed = sum(_opened(world, matched, world.split, world.end))
+            matched = {sensor: scores_of(world.seen[sensor], Mode.APPEARANCE, vector) >= level for sensor in SENSORS}
+            observed = sum(opened(world, matched, world.split, world.end))
             low, high = count_interval(allowed)
             within.append(low <= observed <= high)
             kept.append(observed <= high)

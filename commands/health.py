@@ -21,6 +21,8 @@ from commands.output import print_json, say, table
 from schemas.errors import TocsinError
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
     from schemas.settings import Stack
 
 MIN_FREE_GB = 5.0
@@ -39,10 +41,11 @@ def status(data: Data = None, as_json: Json = False) -> None:
     pids = service_pids(stack.run_folder / "supervisor.json")
     services = [{"name": name, "pid": pid, "last_beat_s": age_s(stack, name)} for name, pid in pids.items()]
     sources = [source.as_dict() for source in list_sources(engine)]
-    counts = _counts(stack)
+    counts, budgets = _counts(stack), _budgets(engine)
     if as_json:
         under_way = asdict(unfinished(engine))
-        print_json({"services": services, "sources": sources, "under_way": under_way, "counts": counts})
+        facts = {"services": services, "sources": sources, "under_way": under_way, "counts": counts}
+        print_json(facts | {"budgets": budgets})
         return
     table(
         "Services",
@@ -52,8 +55,32 @@ def status(data: Data = None, as_json: Json = False) -> None:
     )
     rows = [(s["name"], s["read_until"], s["polled_at"], s["error"]) for s in sources]
     table("Sources", ("name", "read until", "polled", "trouble"), rows, "no sources yet: tocsin source add --help")
+    told = [
+        tuple(one[name] for name in ("query", "sentence", "since", "alarms", "expected", "verdict")) for one in budgets
+    ]
+    if told:
+        table("Budgets", ("query", "sentence", "since", "alarms", "expected", "verdict"), told, "")
     say("under way: " + ", ".join(f"{value} {name}" for name, value in asdict(unfinished(engine)).items()))
     say("in all: " + ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in counts.items()))
+
+
+def _budgets(engine: Engine) -> list[dict[str, object]]:
+    """Alarms beside what the thresholds promise, the most surprising first."""
+    from alerts.budgets.drift import drift
+    from alerts.settings import MatcherSettings
+
+    return [
+        {
+            "query": str(one.query.query_id)[:8],
+            "sentence": one.query.sentence,
+            "since": f"{one.since:%Y-%m-%d}",
+            "alarms": one.observed,
+            "expected": f"{one.expected.alarms:.1f} ({one.expected.low:.1f} to {one.expected.high:.1f})",
+            "chance": one.chance,
+            "verdict": one.verdict,
+        }
+        for one in drift(engine, MatcherSettings())
+    ]
 
 
 def _counts(stack: Stack) -> dict[str, int]:

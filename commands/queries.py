@@ -27,6 +27,32 @@ Sensors = Annotated[list[str] | None, typer.Option(metavar="S", help="s1 (radar)
 Also = Annotated[list[str] | None, typer.Option(metavar="TEXT", help="The same in other words; may be repeated.")]
 Threshold = Annotated[float | None, typer.Option(help="Your own threshold on the score, instead of the budget's.")]
 
+_COLUMNS = (
+    "sensor",
+    "where, when",
+    "score above",
+    "90 % interval",
+    "looks like it above",
+    "alarms a week",
+    "from",
+    "archive scores",
+    "release",
+)
+_FIELDS = (
+    "sensor",
+    "stratum",
+    "release",
+    "score",
+    "score_low",
+    "score_high",
+    "presence",
+    "basis",
+    "background",
+    "needed",
+    "expected_per_week",
+    "computed_at",
+)
+
 
 @query.command("add", epilog='Example: tocsin query add "flooded fields" --bbox -1.2,37.8,-0.6,38.4 --budget 1/week')
 def add(
@@ -128,6 +154,7 @@ def list_(data: Data = None, as_json: Json = False) -> None:
 def show(which: Which, data: Data = None, as_json: Json = False) -> None:
     """Show one standing query with its thresholds and what they rest on."""
     from alerts import queries
+    from alerts.budgets.sufficiency import missing_history
 
     engine = open_database(open_stack(data))
     found = queries.show(engine, which)
@@ -140,12 +167,25 @@ def show(which: Which, data: Data = None, as_json: Json = False) -> None:
         f"{found.mode}, {_budget(found)}, sensors {' '.join(found.sensors)}, "
         f"{'in an area' if found.area else 'everywhere'}"
     )
+    stored = queries.thresholds(engine, found.query_id)
     rows = [
-        (row.sensor, row.score, row.presence, row.basis, row.background, row.release)
-        for row in queries.thresholds(engine, found.query_id)
+        (
+            row.sensor,
+            row.stratum or "anywhere",
+            row.score,
+            _interval(row.score_low, row.score_high),
+            row.presence,
+            row.expected_per_week,
+            row.basis,
+            row.background,
+            row.release,
+        )
+        for row in stored
     ]
-    columns = ("sensor", "score above", "looks like it above", "from", "archive scores", "release")
-    table("Thresholds", columns, rows, "no thresholds yet: a running matcher computes them")
+    table("Thresholds", _COLUMNS, rows, "no thresholds yet: a running matcher computes them")
+    for row in stored:
+        if (missing := missing_history(row)) is not None:
+            say(f"{row.sensor}: {missing}")
 
 
 @query.command("pause")
@@ -169,11 +209,13 @@ def remove(which: Which, data: Data = None, as_json: Json = False) -> None:
 def describe(engine: Engine, found: StandingQuery) -> dict[str, Any]:
     """A standing query with its thresholds, as JSON."""
     from alerts import queries
+    from alerts.budgets.sufficiency import missing_history
 
-    names = ("sensor", "release", "score", "presence", "basis", "background", "computed_at")
     rows = queries.thresholds(engine, found.query_id)
     return found.model_dump(mode="json") | {
-        "thresholds": [{name: getattr(row, name) for name in names} for row in rows]
+        "thresholds": [
+            {name: getattr(row, name) for name in _FIELDS} | {"missing": missing_history(row)} for row in rows
+        ]
     }
 
 
@@ -186,6 +228,10 @@ def _change(verb: str, which: str, data: Path | None, as_json: bool) -> None:
         print_json(describe(engine, found))
     else:
         say(f'query {str(found.query_id)[:8]} "{found.sentence}" is {found.status}')
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f"{low:.3f} to {high:.3f}"
 
 
 def _budget(found: StandingQuery) -> str:

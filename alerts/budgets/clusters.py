@@ -29,6 +29,9 @@ Indexes = NDArray[np.intp]
 LONGEST_WALK = 1000
 """Points of the tail that are walked at most."""
 
+SAME = 1e-6
+"""Scores nearer than this are the same: what a float32 product of two unit vectors is exact to."""
+
 
 @dataclass(frozen=True, slots=True)
 class Walk:
@@ -47,14 +50,14 @@ class Walk:
     def level(self, allowed: float) -> float:
         """The lowest score at which there are no more than `allowed` incidents, at least 1.
 
-        It is never a score that another point has too which would make one incident more.
+        It is never a score that is the same as that of a point which would make one incident more.
         """
         over = np.flatnonzero(self.standing > max(allowed, 1))
         if not len(over):
             return float(self.scores[-1])
         first = int(over[0])
         last, next_ = float(self.scores[first - 1]), float(self.scores[first])
-        return last if last > next_ else float(np.nextafter(next_, np.inf))
+        return max(last, next_ + SAME)
 
     def incidents(self, level: float) -> int:
         """The most incidents at any threshold down to this one; below what was walked, those that were found there.

@@ -39,7 +39,7 @@ def words(days: float) -> str:
     Args:
         days: More than 0.
     """
-    if days < 1:
+    if days < _DAYS_OF_A_WEEK / 6.5:
         return f"{round(1 / days)} times a day" if round(1 / days) > 1 else "every day"
     if days < _DAYS_OF_A_WEEK / 1.5:
         return f"{round(_DAYS_OF_A_WEEK / days)} times a week"

@@ -23,7 +23,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from alerts.budgets.clusters import Walk
+from alerts.budgets.clusters import SAME, Walk
 from alerts.budgets.counts import mean_interval
 
 Doubles = NDArray[np.float64]
@@ -289,7 +289,8 @@ def fit_tail(walked: Walk, scores: int, share: float = 1.0) -> Tail:
         share: Part of the cells that was read, 0-1.
     """
     above, peaks = walked.peaks(peaks_for(scores))
-    return Tail(walked, fit_pareto(above, peaks) if len(peaks) >= LEAST_PEAKS else None, share)
+    enough = len(peaks) >= LEAST_PEAKS and float(peaks.mean()) - above > 10 * SAME
+    return Tail(walked, fit_pareto(above, peaks) if enough else None, share)
 
 
 def fit_pareto(above: float, peaks: Doubles) -> Pareto:

@@ -219,7 +219,7 @@ class _Case:
 
     def without_history(self, score: float | None, floor: float | None, basis: Basis, scores: int) -> Threshold:
         """A threshold that no budget is behind."""
-        needed = max(self.needed, scores + 1)
+        needed = max(self.needed, math.ceil(self.scores_per_alarm / FARTHEST_BEYOND))
         if self.query.threshold is not None:
             return Threshold(self.query.threshold, floor, "manual", scores, needed=needed)
         return Threshold(score, floor, basis, scores, needed=needed)
@@ -257,7 +257,7 @@ def _appearance(case: _Case, here: History, everywhere: History) -> Threshold:
             _, sigma = centre_and_sigma(dot(history.vectors, case.vector))
             score = settings.stranger_sigmas * math.sqrt(2) * sigma
             return case.without_history(score, floor, "archive", len(history.changed))
-    return case.without_history(None, floor, "none", len(here.vectors))
+    return case.without_history(None, floor, "none", len(here.changed))
 
 
 def _from_past(

@@ -76,7 +76,9 @@ def test_budgets_are_read(text: str, alarms: float, days: float):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "2", "0/week", "-1/week", "two/week", "2/fortnight", "5000/day", "1/9y", "2/", "1e9/d"]
+    "text",
+    ["", "2", "0/week", "0.0/week", "-1/week", "two/week", "2/fortnight", "5000/day", "1/9y", "2/", "1e9/d"]
+    + ["1000000000/week", "2/century", "nan/week", "inf/day", "1/0d", "0.005/year", "1/week/week", "/week", "1//week"],
 )
 def test_absurd_budgets_are_refused_with_the_reason(text: str):
     with pytest.raises(UsageError, match="budget"):

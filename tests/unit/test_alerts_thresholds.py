@@ -278,3 +278,119 @@ def test_replay_keeps_what_it_promises(*, seed: int, n: int, allowed: int, exten
 
     assert incidents(level) <= allowed
     assert level == 0 or incidents(level - 1) == allowed + 1
+
+
+def far_apart(scores_of, passes: int = 60, cells: int = 64, seed: int = 5) -> History:
+    """Cells that no incident joins, seen every 5 days; `scores_of(rng, n)` draws the presence scores."""
+    rng = np.random.default_rng(seed)
+    side = int(np.sqrt(cells))
+    points = [
+        embedding(cell_id(8 * x, 8 * y), day)
+        for day in range(0, 5 * passes, 5)
+        for x in range(side)
+        for y in range(side)
+    ]
+    return read_history(points, vectors_with(scores_of(rng, len(points)), rng))
+
+
+def noisy(rng: np.random.Generator, count: int) -> np.ndarray:
+    return np.clip(0.05 + 0.02 * rng.standard_t(4, count), -0.9, 0.9)
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_a_threshold_says_how_far_it_may_be_wrong_and_what_to_expect(mode: Mode):
+    history = far_apart(noisy)
+    found = calibrated(history, query=query(mode, Budget(alarms=2, per_days=7)))
+    assert found.basis == "archive"
+    assert found.low <= found.score <= found.high
+    assert found.needed <= found.background
+    assert 0 <= found.expected_per_week <= 1.0 + 1e-9  # one of two sensors: half of the budget
+    low, high = found.tail["expected_between"]
+    assert low <= found.expected_per_week <= high
+
+
+def test_alarms_that_came_are_as_many_as_promised():
+    """Calibrated on one half of the years, watched in the other: a small budget, beyond the data, and a larger one."""
+    past, future = far_apart(noisy, passes=80, seed=1), far_apart(noisy, passes=2000, cells=16, seed=2)
+    for budget in (Budget(alarms=1, per_days=120), Budget(alarms=1, per_days=14)):
+        asked = query(Mode.PRESENCE, budget).model_copy(update={"sensors": ("s2",)})
+        found = calibrated(past, query=asked)
+        alarms = len(np.flatnonzero(future.vectors @ SENTENCE >= found.score)) * 64 / 16 / 2000 / 5 * 7
+        low, high = found.tail["expected_between"]
+        assert low * 0.7 <= alarms <= high * 1.3
+        assert found.expected_per_week == pytest.approx(7 * budget.alarms / budget.per_days, rel=0.5)
+
+
+def test_not_enough_history_is_said_and_no_threshold_beyond_it_invented():
+    history = far_apart(noisy, passes=20)
+    enough = calibrated(history, query=query(Mode.PRESENCE, Budget(alarms=4, per_days=7)))
+    once_a_year, still_rarer = (
+        calibrated(history, query=query(Mode.PRESENCE, Budget(alarms=alarms, per_days=366))) for alarms in (0.2, 0.002)
+    )
+    assert enough.needed <= enough.background
+    assert once_a_year.needed > once_a_year.background
+    assert still_rarer.needed == pytest.approx(100 * once_a_year.needed, rel=0.01)
+    assert still_rarer.score == once_a_year.score  # as far as it can vouch for, no further
+    assert once_a_year.expected_per_week > 0.2 / 366 * 7
+
+
+def test_a_small_archive_says_how_much_it_lacks():
+    rng = np.random.default_rng(2)
+    vectors = vectors_with(rng.normal(0.05, 0.03, 500), rng)
+    release = ReleaseBackground(vectors, vectors - vectors_with(rng.normal(0.05, 0.03, 500), rng))
+    found = calibrated(landscape(5, 2), release=release)
+    assert (found.basis, found.background) == ("release", 25)
+    assert found.needed >= RULES.large_background
+    assert (found.expected_per_week, found.low, found.high, found.tail) == (None, None, None, None)
+    nothing = calibrated(NOTHING)
+    assert (nothing.score, nothing.background, nothing.needed) == (None, 0, RULES.least_background)
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_a_query_that_matches_everything_keeps_its_budget(mode: Mode):
+    """Every chip looks exactly like the sentence, or as good as: nothing may alarm more often than allowed."""
+    for spread in (0.0, 1e-7, 1e-3):
+        history = far_apart(lambda rng, n, spread=spread: np.clip(0.9 + spread * rng.standard_normal(n), -1, 1))
+        found = calibrated(history, query=query(mode, Budget(alarms=1, per_days=30)))
+        scores = (history.vectors if mode is Mode.PRESENCE else history.changes) @ SENTENCE
+        weeks = 60 * 5 / 7
+        assert (scores >= found.score).sum() / weeks <= 7 / 30 / 2 + 1 / weeks
+
+
+def test_changes_that_do_not_look_like_the_sentence_use_up_no_budget():
+    """Half of the places swing widely, far below the sentence: only the other half's changes can alarm."""
+
+    def draw(rng: np.random.Generator, count: int) -> np.ndarray:
+        swinging = np.arange(count) % 2 == 0
+        return np.where(swinging, -0.5 + 0.1 * rng.standard_normal(count), 0.05 + 0.01 * rng.standard_normal(count))
+
+    history = far_apart(draw)
+    found = calibrated(history, query=query(Mode.APPEARANCE, Budget(alarms=7, per_days=7)))
+    change, presence = history.changes @ SENTENCE, history.vectors[history.changed] @ SENTENCE
+    assert (change >= found.score).sum() > (change[presence >= found.presence] >= found.score).sum()
+    weekly = 64 * 7 / 5 / len(change)
+    expected = ((change >= found.score) & (presence >= found.presence)).sum() * weekly
+    assert found.expected_per_week == pytest.approx(expected, abs=0.2)
+
+
+def test_several_wordings_count_by_their_best():
+    rng = np.random.default_rng(4)
+    history = far_apart(noisy)
+    other = vectors_with(np.zeros(1), rng)[0]
+    both = calibrated_with(history, np.stack([SENTENCE, other]))
+    assert both.score >= max(calibrated_with(history, SENTENCE).score, calibrated_with(history, other).score) - 0.01
+    assert calibrated_with(history, SENTENCE[None]) == calibrated_with(history, SENTENCE)
+
+
+def calibrated_with(history: History, vectors: np.ndarray):
+    return threshold(
+        query(Mode.PRESENCE), "s2", vectors, here=history, everywhere=history, release=None, settings=RULES
+    )
+
+
+def test_a_persons_threshold_is_told_what_to_expect_of_it():
+    history = far_apart(noisy)
+    loose, strict = (calibrated(history, query=query(Mode.PRESENCE, level=level)) for level in (0.1, 0.3))
+    assert loose.basis == strict.basis == "manual"
+    assert loose.expected_per_week > 2
+    assert 0 < strict.expected_per_week < 0.5

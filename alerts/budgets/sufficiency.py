@@ -1,0 +1,25 @@
+"""Whether a threshold's history is long enough for its budget, in words.
+
+Flows in: a stored threshold. Flows out: what is missing, and what holds meanwhile. Stops before showing it.
+"""
+
+from __future__ import annotations
+
+from schemas.tables import ThresholdRow
+
+_MEANWHILE = {
+    "archive": "until then what stands out from the noise alarms, and nothing is promised",
+    "manual": "your own threshold holds",
+    "release": "until then the encoder's own background decides",
+    "none": "until then nothing fires: give a threshold by hand (--threshold), or fetch some history",
+}
+
+
+def missing_history(row: ThresholdRow) -> str | None:
+    """What to tell a person of a threshold whose history is too short for its budget; none where it suffices."""
+    if row.needed is None or row.background >= row.needed:
+        return None
+    meanwhile = _MEANWHILE.get(row.basis, "")
+    if row.basis == "archive" and row.expected_per_week is not None:
+        meanwhile = f"until then expect {row.expected_per_week:.2g} alarms a week, all that it can vouch for"
+    return f"not enough history: {row.background} of {row.needed} scores needed; {meanwhile}"

@@ -1,0 +1,103 @@
+"""In: simulated years. Out: false alarms of looking for what is there, and of looking for what is new, at equal recall.
+
+Stops at counting incidents, like `benchmarks.budget`, whose years and rules these are.
+
+A score finds more of the crises the lower its threshold. For each crisis and mode the threshold is lowered until the
+asked share of them is found, in the second half of the years; then the alarms are counted that this threshold raises
+on ground where nothing happened: permanent water for floods, bare soil and conifers for fires. Both modes see the same
+looks of both sensors; in appearance mode the presence floor holds as well, as it does live.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alerts.budgets.thresholds import dot
+from benchmarks.budget import PLACES, SENSORS, YEARS, World, opened, recall, scores_of
+from benchmarks.report import emit
+from benchmarks.years import Sensor, simulated_years
+from schemas.messages import Mode
+
+Bools = NDArray[np.bool_]
+
+ASKED = {"flood": ("flooded area", ("permanent water",)), "burn": ("wildfire burn scar", ("bare soil", "conifers"))}
+"""Sentence of each crisis, and the ground that is mistaken for it."""
+RECALLS = (0.6, 0.7, 0.8)
+"""Shares of the crises that are to be found; few more can be found at all, the others cover a corner of a cell."""
+FLOOR = 10.0
+"""Times fewer false alarms that appearance must raise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """What one mode does at the asked recall.
+
+    Attributes:
+        recall: What it finds, 0-1.
+        false_alarms: Incidents on calm ground that is mistaken for the crisis.
+    """
+
+    recall: float
+    false_alarms: int
+
+
+def at_recall(world: World, kind: str, mode: Mode, asked: float) -> Raised | None:
+    """Alarms of one mode on calm ground when it finds the asked share of crises; none: it cannot find so many."""
+    sentence, grounds = ASKED[kind]
+    vector = world.encoder.texts([sentence])[0]
+    scores = {sensor: scores_of(world.seen[sensor], mode, vector) for sensor in SENSORS}
+    if mode is Mode.APPEARANCE:
+        for sensor, found in scores.items():
+            floor = world.floor(sensor, vector)
+            found[dot(world.seen[sensor].vectors, vector) < floor] = -np.inf
+    steps = np.unique(np.concatenate([found[np.isfinite(found)] for found in scores.values()]))[::-1]
+    low, high = 0, len(steps) - 1
+    if _recall(world, kind, scores, float(steps[-1])) < asked:
+        return None
+    while low < high:  # the highest score that finds enough
+        middle = (low + high) // 2
+        if _recall(world, kind, scores, float(steps[middle])) >= asked:
+            high = middle
+        else:
+            low = middle + 1
+    level = float(steps[low])
+    calm = world.calm(grounds)
+    matched = {sensor: (found >= level) & calm[sensor] for sensor, found in scores.items()}
+    return Raised(_recall(world, kind, scores, level), sum(opened(world, matched, world.split, world.end)))
+
+
+def _recall(world: World, kind: str, scores: dict[Sensor, NDArray[np.float64]], level: float) -> float:
+    found = recall(world, kind, {sensor: one >= level for sensor, one in scores.items()})
+    return len(found.delays_days) / found.crises if found.crises else 0.0
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--cache", type=Path, help="folder that keeps the simulated years (default: none is kept)")
+    parser.add_argument("--places", type=int, default=PLACES, help="cells that are watched")
+    parser.add_argument("--years", type=int, default=YEARS, help="years, the second half of them watched")
+    arguments = parser.parse_args()
+    world = World.of(simulated_years(arguments.places, arguments.years, arguments.cache))
+    for asked in RECALLS:
+        totals = {Mode.PRESENCE: 0, Mode.APPEARANCE: 0}
+        name = f"at_recall_{round(100 * asked)}"
+        for kind in ASKED:
+            for mode in totals:
+                raised = at_recall(world, kind, mode, asked)
+                if raised is None:
+                    raise SystemExit(f"{mode.value} finds less than {asked:.0%} of the {kind}s: ask for less")
+                totals[mode] += raised.false_alarms
+                emit(f"{kind}_{mode.value}_false_alarms_{name}", raised.false_alarms, "alarms")
+        factor = totals[Mode.PRESENCE] / max(totals[Mode.APPEARANCE], 1)
+        emit(f"appearance_fewer_false_alarms_{name}", factor, "1", peer="presence", ratio=factor, floor=FLOOR)
+
+
+if __name__ == "__main__":
+    main()

@@ -154,7 +154,7 @@ def list_(data: Data = None, as_json: Json = False) -> None:
 def show(which: Which, data: Data = None, as_json: Json = False) -> None:
     """Show one standing query with its thresholds and what they rest on."""
     from alerts import queries
-    from alerts.budgets.sufficiency import missing_history
+    from alerts.budgets.sufficiency import missing_history, promised_between
 
     engine = open_database(open_stack(data))
     found = queries.show(engine, which)
@@ -175,7 +175,7 @@ def show(which: Which, data: Data = None, as_json: Json = False) -> None:
             row.score,
             _interval(row.score_low, row.score_high),
             row.presence,
-            row.expected_per_week,
+            _promised(row.expected_per_week, promised_between(row)),
             row.basis,
             row.background,
             row.release,
@@ -209,12 +209,14 @@ def remove(which: Which, data: Data = None, as_json: Json = False) -> None:
 def describe(engine: Engine, found: StandingQuery) -> dict[str, Any]:
     """A standing query with its thresholds, as JSON."""
     from alerts import queries
-    from alerts.budgets.sufficiency import missing_history
+    from alerts.budgets.sufficiency import missing_history, promised_between
 
     rows = queries.thresholds(engine, found.query_id)
     return found.model_dump(mode="json") | {
         "thresholds": [
-            {name: getattr(row, name) for name in _FIELDS} | {"missing": missing_history(row)} for row in rows
+            {name: getattr(row, name) for name in _FIELDS}
+            | {"expected_between": promised_between(row), "missing": missing_history(row)}
+            for row in rows
         ]
     }
 
@@ -232,6 +234,12 @@ def _change(verb: str, which: str, data: Path | None, as_json: bool) -> None:
 
 def _interval(low: float | None, high: float | None) -> str:
     return "" if low is None or high is None else f"{low:.3f} to {high:.3f}"
+
+
+def _promised(per_week: float | None, between: tuple[float, float] | None) -> str:
+    if per_week is None or between is None:
+        return "–"
+    return f"{per_week:.2g} ({between[0]:.2g} to {between[1]:.2g})"
 
 
 def _budget(found: StandingQuery) -> str:

@@ -20,6 +20,15 @@ def missing_history(row: ThresholdRow) -> str | None:
     if row.needed is None or row.background >= row.needed:
         return None
     meanwhile = _MEANWHILE.get(row.basis, "")
-    if row.basis == "archive" and row.expected_per_week is not None:
-        meanwhile = f"until then expect {row.expected_per_week:.2g} alarms a week, all that it can vouch for"
+    between = promised_between(row)
+    if row.basis == "archive" and between is not None:
+        meanwhile = f"until then up to {between[1]:.2g} alarms a week are all that it can vouch for"
     return f"not enough history: {row.background} of {row.needed} scores needed; {meanwhile}"
+
+
+def promised_between(row: ThresholdRow) -> tuple[float, float] | None:
+    """The 90 % interval of the alarms to expect in a week; none where nothing is promised."""
+    match row.tail:
+        case {"expected_between": [float() | int() as low, float() | int() as high]}:
+            return float(low), float(high)
+    return None

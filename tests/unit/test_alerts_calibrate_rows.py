@@ -145,7 +145,7 @@ def test_strata_that_hold_no_more_are_taken_away(engine: Engine):
     assert {stratum for _, stratum in rows(engine, query)} == {""}
     row = rows(engine, query)["s2", ""]
     assert f"not enough history: {row.background} of {row.needed} scores needed" in missing_history(row)
-    assert "alarms a week" in missing_history(row)
+    assert f"up to {row.tail['expected_between'][1]:.2g} alarms a week" in missing_history(row)
 
 
 def test_only_the_row_of_nowhere_else_is_held_by_the_matcher(engine: Engine):

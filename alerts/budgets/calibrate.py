@@ -216,7 +216,7 @@ class Calibrator:
     def _write(self, session: Session, each: Computed, vectors: Floats, now: datetime) -> None:
         """All strata of one query and sensor, in place of those that were."""
         names = {"query_id": each.wanted.query.query_id, "release": self._encoder.release, "sensor": each.wanted.sensor}
-        session.execute(delete(ThresholdRow).filter_by(**names).where(ThresholdRow.stratum.not_in(each.found)))
+        session.execute(delete(ThresholdRow).filter_by(**names).where(ThresholdRow.stratum.not_in(list(each.found))))
         for stratum, found in each.found.items():
             session.merge(
                 ThresholdRow(

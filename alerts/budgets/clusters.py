@@ -113,16 +113,16 @@ def walk(
     standing = np.zeros(len(order), dtype=np.intp)
     now = 0
     for i in range(len(order)):
-        joined = np.unique(incident[np.flatnonzero(close[i, :i])])
+        joined = sorted(set(incident[:i][close[i, :i]].tolist()))
         now += 1 - len(joined)
         standing[i] = now
         if now > enough:
             order, standing = order[: i + 1], standing[: i + 1]
             break
-        if len(joined):
+        if joined:
             incident[i] = joined[0]
-        if len(joined) > 1:
-            incident[:i][np.isin(incident[:i], joined[1:])] = joined[0]
+        for other in joined[1:]:
+            incident[:i][incident[:i] == other] = joined[0]
     return Walk(scores[order], standing, history.cells[points[order]])
 
 

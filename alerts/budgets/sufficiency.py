@@ -22,7 +22,7 @@ def missing_history(row: ThresholdRow) -> str | None:
     meanwhile = _MEANWHILE.get(row.basis, "")
     between = promised_between(row)
     if row.basis == "archive" and between is not None:
-        meanwhile = f"until then up to {between[1]:.2g} alarms a week are all that it can vouch for"
+        meanwhile = f"until then up to {between[1]:.2g} alarms a week may come"
     return f"not enough history: {row.background} of {row.needed} scores needed; {meanwhile}"
 
 

@@ -46,7 +46,7 @@ KNOTS = 24
 FARTHEST = 10.0
 """A score is never called rarer than once in so many times the history's length: nobody has watched for longer."""
 _SHAPES, _SCALES, _RATES = 53, 41, 15
-_HALVINGS = 40
+_HALVINGS = 30
 _NEGLIGIBLE = 14.0
 """Twice the loss of log-likelihood from which on a law weighs less than a thousandth of the best."""
 
@@ -112,10 +112,10 @@ class Pareto:
     @cached_property
     def _possible(self) -> tuple[Doubles, Doubles, Doubles]:
         """Weights, scales and shapes, float64 (k,), of all laws that matter; the weights' sum is 1."""
-        scales, shapes, loss = self._grid
-        chosen = np.nonzero(loss < _NEGLIGIBLE)
+        scales, shapes, loss = (grid[::2, ::2] for grid in np.broadcast_arrays(*self._grid))
+        chosen = loss < _NEGLIGIBLE
         weights = np.exp(-loss[chosen] / 2)
-        return weights / weights.sum(), scales[chosen[0], 0], shapes[0, chosen[1]]
+        return weights / weights.sum(), scales[chosen], shapes[chosen]
 
     @cached_property
     def _plausible(self) -> tuple[Doubles, Doubles, Doubles]:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from alerts.budgets.background import History
 from alerts.budgets.clusters import walk
 from alerts.budgets.counts import mean_interval
-from alerts.budgets.tails import fit_tail, to_json
+from alerts.budgets.tails import MOST_PEAKS, fit_tail, to_json
 from alerts.settings import MatcherSettings
 from schemas.messages import Budget, Mode, Sensor, StandingQuery
 
@@ -277,9 +277,10 @@ def _from_past(
     if floor is not None:
         alike = dot(history.vectors[points], case.vector) >= floor
         scores, points = scores[alike], points[alike]
-    walked = walk(scores, history, points, case.settings) if len(scores) else None
-    tail = None if walked is None else fit_tail(walked, count, history.share)
     allowed = count / per_alarm if per_alarm > 0 else 1.0
+    enough = 2 * MOST_PEAKS + 3 * allowed if case.query.threshold is None else math.inf
+    walked = walk(scores, history, points, case.settings, enough=enough) if len(scores) else None
+    tail = None if walked is None else fit_tail(walked, count, history.share)
     reach = 1 / FARTHEST_BEYOND if tail is not None and tail.pareto is not None else 1.0
     needed = max(case.needed, math.ceil(per_alarm * reach))
     score, low, high = least, least, least

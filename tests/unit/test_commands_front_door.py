@@ -112,7 +112,8 @@ def test_empty_lists_are_json_too(run: Run) -> None:
     assert json.loads(run("source", "list", "--json").stdout) == []
     assert json.loads(run("alerts", "list", "--json").stdout) == {"type": "FeatureCollection", "features": []}
     assert json.loads(run("dead-letters", "list", "--json").stdout) == []
-    assert json.loads(run("status", "--json").stdout)["services"] == []
+    status = json.loads(run("status", "--json").stdout)
+    assert (status["services"], status["budgets"]) == ([], [])
     assert {one["sensor"] for one in json.loads(run("coverage", "--json").stdout)["sensors"]} == {"s1", "s2"}
     assert {one["name"] for one in json.loads(run("encoder", "list", "--json").stdout)} >= {"nano", "closp-rn"}
     assert {one["kind"] for one in json.loads(run("receiver", "list", "--json").stdout)} == {

@@ -90,7 +90,9 @@ def parse_budget(text: str) -> Budget:
             f"budget {text!r}: more than 0 and at most 1000 alarms, in a time of more than 0 and at most 366 days"
         ) from error
     if budget.per_days / budget.alarms > SELDOM_DAYS:
-        raise UsageError(f"budget {text!r}: no history tells what happens once in a century; allow more, such as 1/year")
+        raise UsageError(
+            f"budget {text!r}: no history tells what happens once in a century; allow more, such as 1/year"
+        )
     return budget
 
 

@@ -23,6 +23,9 @@ from sqlalchemy.orm import Session
 from alerts.budgets.pasts import Past, Pasts
 from alerts.budgets.stratified import thresholds_by_stratum
 from alerts.budgets.thresholds import ReleaseBackground, Threshold, WithBackground, WithCalibration
+from alerts.learning.examples import embedded, of_query
+from alerts.learning.fit import head
+from alerts.learning.heads import Head, all_in_force
 from alerts.locks import serialise
 from alerts.percolation.standing import Held
 from alerts.queries import LOCK, bump
@@ -35,6 +38,9 @@ from schemas.tables import AcquisitionRow, CoverageRow, QueryRow, ThresholdRow
 
 Floats = NDArray[np.float32]
 log = structlog.get_logger(__name__)
+
+ORDINARY = 500
+"""Ordinary chips that a head is learnt against: enough for their mean and spread, and quick."""
 
 
 class TextEncoder(Protocol):
@@ -59,9 +65,10 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Computed:
-    """Its thresholds, by stratum."""
+    """Its vectors, float32 (k, 384), and its thresholds by stratum."""
 
     wanted: Wanted
+    vectors: Floats
     found: dict[str, Threshold]
 
 
@@ -91,11 +98,11 @@ class Calibrator:
         wanted = [each for each in wanted if each.query.query_id in vectors]
         if not wanted:
             return 0
-        return self._store(self._computed(wanted, vectors), vectors)
+        return self._store(self._computed(wanted, vectors))
 
     def _computed(self, wanted: Sequence[Wanted], vectors: Mapping[UUID, Floats]) -> list[Computed]:
         """As many of them as a round has time for, at least one."""
-        unmatched, started = self._unmatched(), time.monotonic()
+        unmatched, heads, started = self._unmatched(), self._heads(), time.monotonic()
         pasts: dict[Sensor, tuple[Past, ReleaseBackground | None]] = {}
         computed: list[Computed] = []
         for each in wanted:
@@ -105,8 +112,21 @@ class Calibrator:
             if each.sensor not in pasts:
                 past = self._pasts.of(each.sensor, seen=self._seen(each.sensor), unmatched=unmatched)
                 pasts[each.sensor] = past, self._release_background(each.sensor)
-            computed.append(Computed(each, self._thresholds(each, vectors[each.query.query_id], *pasts[each.sensor])))
+            past, background = pasts[each.sensor]
+            own = self._learnt(each, vectors[each.query.query_id], heads.get(each.query.query_id), past, background)
+            computed.append(Computed(each, own, self._thresholds(each, own, past, background)))
         return computed
+
+    def _learnt(
+        self, each: Wanted, texts: Floats, learnt: Head | None, past: Past, background: ReleaseBackground | None
+    ) -> Floats:
+        """The vectors of one sensor: of the words, moved by example chips and by answers where there are any."""
+        judged = [*of_query(each.query), *(learnt.judged if learnt is not None else ())]
+        if not judged:
+            return texts
+        examples = embedded(self._archive, self._encoder.release, each.sensor, judged)
+        ground = past.everywhere.vectors if background is None else background.vectors
+        return np.stack([head(text, examples, ground[:ORDINARY]) for text in texts])
 
     def _thresholds(
         self, each: Wanted, vector: Floats, past: Past, release: ReleaseBackground | None
@@ -198,7 +218,11 @@ class Calibrator:
         found = self._encoder.background(sensor) if isinstance(self._encoder, WithBackground) else None
         return None if found is None else ReleaseBackground(*found)
 
-    def _store(self, computed: Sequence[Computed], vectors: Mapping[UUID, Floats]) -> int:
+    def _heads(self) -> dict[UUID, Head]:
+        """What queries have learnt from answers, and use."""
+        return all_in_force(self._engine)
+
+    def _store(self, computed: Sequence[Computed]) -> int:
         """Write the rows of queries that are still as they were."""
         now = datetime.now(UTC)
         written = 0
@@ -208,12 +232,12 @@ class Calibrator:
                 row = session.get(QueryRow, each.wanted.query.query_id)
                 if row is None or row.version != each.wanted.query.version:
                     continue
-                self._write(session, each, vectors[row.query_id], now)
+                self._write(session, each, now)
                 bump(session, row)
                 written += 1
         return written
 
-    def _write(self, session: Session, each: Computed, vectors: Floats, now: datetime) -> None:
+    def _write(self, session: Session, each: Computed, now: datetime) -> None:
         """All strata of one query and sensor, in place of those that were."""
         names = {"query_id": each.wanted.query.query_id, "release": self._encoder.release, "sensor": each.wanted.sensor}
         session.execute(delete(ThresholdRow).filter_by(**names).where(ThresholdRow.stratum.not_in(list(each.found))))
@@ -222,7 +246,7 @@ class Calibrator:
                 ThresholdRow(
                     **names,
                     stratum=stratum,
-                    vector=vectors.astype("<f4").tobytes(),
+                    vector=each.vectors.astype("<f4").tobytes(),
                     score=found.score,
                     presence=found.presence,
                     score_low=found.low,

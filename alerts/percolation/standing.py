@@ -71,7 +71,7 @@ class StandingQueries:
             stored: dict[UUID, dict[tuple[str, Sensor], Calibrated]] = {}
             newer = _thresholds().where(QueryRow.revision > self.revision)
             for query_id, release, name, vector, score, presence, computed_at in session.execute(newer):
-                calibrated = Calibrated(np.frombuffer(vector, "<f4"), score, presence, computed_at)
+                calibrated = Calibrated(np.frombuffer(vector, "<f4")[:384], score, presence, computed_at)
                 stored.setdefault(query_id, {})[release, "s1" if name == "s1" else "s2"] = calibrated
         for query_id, status, message in rows:
             self._hold(query_id, status, message, stored.get(query_id, {}))

@@ -39,13 +39,14 @@ def calibrator(monkeypatch: pytest.MonkeyPatch) -> tuple[Calibrator, English, li
     """A calibrator without stores, its encoder, and the sentences of each round that got thresholds."""
     encoder, rounds = English(), []
 
-    def store(_self: Calibrator, computed: list, vectors: dict) -> int:
+    def store(_self: Calibrator, computed: list) -> int:
         rounds.append(sorted({each.wanted.query.sentence for each in computed}))
-        assert {each.wanted.query.query_id for each in computed} <= set(vectors)
+        assert all(each.vectors.shape == (1, 384) for each in computed)
         return len(computed)
 
     monkeypatch.setattr(Calibrator, "_store", store)
     monkeypatch.setattr(Calibrator, "_unmatched", lambda _self: frozenset())
+    monkeypatch.setattr(Calibrator, "_heads", lambda _self: {})
     monkeypatch.setattr(Calibrator, "_seen", lambda *_: 0)
     monkeypatch.setattr(Calibrator, "_thresholds", lambda *_: {})
     return Calibrator(None, None, encoder, MatcherSettings()), encoder, rounds  # type: ignore[arg-type]

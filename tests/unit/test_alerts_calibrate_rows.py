@@ -17,7 +17,7 @@ from alerts.places import centres
 from alerts.settings import MatcherSettings
 from archive.interface import ArchiveFilter
 from schemas.database import connect, migrate, reading, transaction
-from schemas.messages import Embedding, StandingQuery, stable_id
+from schemas.messages import ChipName, Embedding, StandingQuery, stable_id
 from schemas.tables import QueryRow, ThresholdRow
 
 DAY0 = datetime(2024, 1, 3, 10, tzinfo=UTC)
@@ -71,13 +71,18 @@ class Noise:
             cloud_fraction=0,
         )
 
+    def _rows(self, wanted: ArchiveFilter) -> list[int]:
+        if "s2" not in wanted.sensors:
+            return []
+        return [i for i, one in enumerate(self.points) if not wanted.cells or one.cell in wanted.cells]
+
     def count(self, *, release: str, filter: ArchiveFilter) -> int:
-        return len(self.points) if "s2" in filter.sensors else 0
+        return len(self._rows(filter))
 
     def history(self, *, release: str, filter: ArchiveFilter, max_points: int) -> tuple[list[Embedding], np.ndarray]:
         self.reads += 1
-        there = self.points if "s2" in filter.sensors else []
-        return there[:max_points], self.vectors[: min(len(there), max_points)]
+        rows = self._rows(filter)[:max_points]
+        return [self.points[i] for i in rows], self.vectors[rows]
 
 
 @pytest.fixture
@@ -177,6 +182,25 @@ def test_every_wording_has_a_vector(engine: Engine):
     calibrate(engine, Noise())
     stored = np.frombuffer(rows(engine, query)["s2", ""].vector, "<f4").reshape(-1, 384)
     np.testing.assert_array_equal(stored, Encoder().texts(["burn", "scorched", "ash"]))
+
+
+def test_example_chips_move_the_vectors_of_their_sensor(engine: Engine):
+    archive = Noise()
+    query = queries.add(engine, "burn", mode="presence").query
+    shown = archive.points[7]
+    chip = ChipName(cell=shown.cell, sensor="s2", physical_key=shown.physical_key)
+    with transaction(engine) as session:
+        row = session.get(QueryRow, query.query_id)
+        assert row is not None
+        row.message = query.model_copy(update={"like": (chip,), "wordings": ("ash",)}).model_dump_json()
+    calibrate(engine, archive)
+    words = Encoder().texts(["burn", "ash"])
+    optical, radar = (
+        np.frombuffer(rows(engine, query)[sensor, ""].vector, "<f4").reshape(-1, 384) for sensor in ("s2", "s1")
+    )
+    np.testing.assert_array_equal(radar, words)
+    assert optical.shape == (2, 384)
+    assert (optical @ archive.vectors[7] > words @ archive.vectors[7]).all()
 
 
 def test_a_round_ends_in_time_and_the_rest_follows(engine: Engine, monkeypatch: pytest.MonkeyPatch):

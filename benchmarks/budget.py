@@ -243,13 +243,19 @@ class Found:
     looks: list[int]
 
 
-def recall(world: World, kind: str, matched: dict[Sensor, Bools]) -> Found:
-    """What a query found of the crises it is about; those that no look shows cannot be found and don't count."""
+def recall(world: World, kind: str, matched: dict[Sensor, Bools], since_day: float) -> Found:
+    """What a query found of the crises it is about; those that no look shows cannot be found and don't count.
+
+    Args:
+        world: The years.
+        kind: Of the crises.
+        matched: By sensor, the points that match.
+        since_day: Crises before it don't count.
+    """
     label = {"burn": 0, "flood": 1, "quake": 2}[kind]
-    split = world.years.days / 2
     crises, delays, looks = 0, [], []
     for happening in world.years.happenings:
-        if happening.kind != kind or happening.day < split:
+        if happening.kind != kind or happening.day < since_day:
             continue
         days, shows, hits = [], [], []
         for sensor in SENSORS:
@@ -337,7 +343,11 @@ def _report_fixed(world: World, cases: Sequence[Case], vectors: NDArray[np.float
 def _report_recall(name: str, world: World, cases: Sequence[Case]) -> None:
     """Over all queries about a crisis; every crisis counts once for each query that is about it."""
     for kind in ("burn", "flood", "quake"):
-        found = [recall(world, kind, case.matched) for case in cases if SENTENCES[case.query.sentence] == kind]
+        found = [
+            recall(world, kind, case.matched, world.years.days / 2)
+            for case in cases
+            if SENTENCES[case.query.sentence] == kind
+        ]
         crises = sum(one.crises for one in found)
         if not crises:
             continue

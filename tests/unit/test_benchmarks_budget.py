@@ -55,8 +55,9 @@ def test_a_crisis_is_found_by_a_match_while_it_lasts_and_one_that_nobody_saw_doe
     )
     days = [402, 410, 420, 460, 402, 610]
     seen = world(days, [0, 0, 0, 0, 1, 0], [True, True, False, True, False, True], crises)
-    found = recall(seen, "flood", matching(seen, [1, 3]))
+    found = recall(seen, "flood", matching(seen, [1, 3]), 365)
     assert (found.crises, found.delays_days, found.looks) == (2, [10.0], [1])
+    assert recall(seen, "flood", matching(seen, [1, 3]), 401).crises == 1
 
 
 def test_calm_ground_is_where_nothing_ever_happened():

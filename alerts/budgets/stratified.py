@@ -10,6 +10,7 @@ gets the part of the budget that its cells are of all cells, and a season gets t
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,8 +56,8 @@ def thresholds_by_stratum(
     Args: as `thresholds.threshold`.
     """
     exposure = Exposure.of(here)
-    both = {"release": release, "settings": settings, "plausible": plausible}
-    whole = threshold(query, sensor, vector, here=here, everywhere=everywhere, **both)  # type: ignore[arg-type]
+    of = partial(threshold, query, sensor, vector, release=release, settings=settings, plausible=plausible)
+    whole = of(here=here, everywhere=everywhere)
     found = {NOWHERE: whole}
     points = mode_scores(query, vector, here)[1]
     alone = max(
@@ -72,15 +73,8 @@ def thresholds_by_stratum(
             continue
         region = np.char.startswith(here.cells, str(name)[:3])
         share = len(np.unique(here.cells[region])) / len(np.unique(here.cells))
-        own = threshold(
-            query,
-            sensor,
-            vector,
-            here=here.only(np.asarray(names == name)),
-            everywhere=here,
-            exposure=replace(exposure, share=share),
-            **both,  # type: ignore[arg-type]
-        )
+        part = here.only(np.asarray(names == name))
+        own = of(here=part, everywhere=here, exposure=replace(exposure, share=share))
         if own.basis == "archive":
             found[str(name)] = own
     return _opened_once(query, vector, here, names, found, settings) if len(found) > 1 else found

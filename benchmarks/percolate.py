@@ -60,7 +60,7 @@ def main() -> None:
         emit("batch_without_change_100k_s", alone, "s")
         held(str(engine.url), release, 100_000, "100k", options.seconds)
         if not options.quick:
-            url = str(store.written(Path(folder), MILLION, release, PASSING).url)
+            url = str(store.written(Path(folder), MILLION, release, PASSING, ("s2",)).url)
             held(url, release, MILLION, "1m", options.seconds)
 
 

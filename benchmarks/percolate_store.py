@@ -10,8 +10,9 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from uuid import UUID
 
@@ -36,10 +37,13 @@ SQUARE = "33TWN"
 SIDE = 32
 """Cells of the batch along each side: 1024 in all."""
 _AT_ONCE = 20_000
+_NAME = stable_id("made up")
 
 
-def written(folder: Path, number: int, release: str, passing: float) -> Engine:
-    """A database with so many calibrated standing queries, one vector each, both sensors, nine of ten with an area."""
+def written(
+    folder: Path, number: int, release: str, passing: float, sensors: Sequence[Sensor] = ("s1", "s2")
+) -> Engine:
+    """A database with so many standing queries calibrated for these sensors; nine of ten have an area."""
     url = f"sqlite:///{folder / f'queries-{number}.sqlite'}"
     migrate(url)
     engine, rng = connect(url), np.random.default_rng(1)
@@ -51,25 +55,30 @@ def written(folder: Path, number: int, release: str, passing: float) -> Engine:
         vectors = unit(rng, len(names))
         with transaction(engine) as session:
             rows = zip(names, areas.tolist(), new[some].tolist(), range(some.start, some.stop), strict=True)
-            session.execute(insert(QueryRow), [_query(*row) for row in rows])
+            session.execute(insert(QueryRow.__table__), [_query(*row) for row in rows])
             thresholds = zip(names, vectors, least[some].tolist(), strict=True)
             session.execute(
-                insert(ThresholdRow),
+                insert(ThresholdRow.__table__),
                 [
                     _threshold(name, release, sensor, vector.tobytes(), score)
                     for name, vector, score in thresholds
-                    for sensor in ("s1", "s2")
+                    for sensor in sensors
                 ],
             )
     return engine
 
 
 def _query(name: UUID, area: str | None, new: bool, number: int) -> dict[str, object]:
-    mode = Mode.APPEARANCE if new else Mode.PRESENCE
-    query = StandingQuery(query_id=name, version=1, sentence=f"sentence {number}", mode=mode, created_at=NOW)
-    message = query.model_dump_json().replace('"area":null', f'"area":{area or "null"}')
+    message = _template(new).replace(str(_NAME), str(name)).replace('"area":null', f'"area":{area or "null"}')
     times = {"created_at": NOW, "updated_at": NOW}
     return {"query_id": name, "version": 1, "status": "active", "message": message, "revision": number + 1} | times
+
+
+@cache
+def _template(new: bool) -> str:
+    """The message of a query, by mode."""
+    mode = Mode.APPEARANCE if new else Mode.PRESENCE
+    return StandingQuery(query_id=_NAME, version=1, sentence="made up", mode=mode, created_at=NOW).model_dump_json()
 
 
 def _threshold(name: UUID, release: str, sensor: str, vector: bytes, score: float) -> dict[str, object]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from alerts.percolation.growing import ROWS_PER_BLOCK, Blocks, Column, Indexes
+from alerts.percolation.growing import Blocks, Column, Indexes
 from alerts.percolation.products import DIMENSION, Arithmetic, Product, product
 
 Floats = NDArray[np.float32]
@@ -23,6 +23,7 @@ Doubles = NDArray[np.float64]
 
 NONE = -1
 """No slot, no row."""
+_AT_ONCE = 8192
 LARGE = 4096
 """Rows from which on an arithmetic other than numpy's is worth what it takes to load: 300 MB for torch."""
 
@@ -78,8 +79,8 @@ class Bank:
     def use(self, product: Product) -> Product:
         """Multiply with this one from now on; returns it."""
         self._product, self._small = product, False
-        for start in range(0, self._rows, ROWS_PER_BLOCK):
-            rows = np.arange(start, min(start + ROWS_PER_BLOCK, self._rows))
+        for start in range(0, self._rows, _AT_ONCE):
+            rows = np.arange(start, min(start + _AT_ONCE, self._rows))
             used = rows[self.slots.values[rows] != NONE]
             product.put(used, self.vectors.take(used))
         return product

@@ -1,6 +1,11 @@
-"""Alerts as CAP 1.2, the language of warning systems.
+"""Alerts and notices as CAP 1.2, the language of warning systems.
 
-Flows in: an alert message and what was sent of it before. Flows out: one XML document. Stops before any file.
+Flows in: what is told, and what was sent of it before. Flows out: one XML document. Stops before any file.
+
+The life of an incident in CAP's words: `Alert` when it opens, `Update` while it grows, is confirmed, is over
+(`AllClear`) or expires (`expires` is then now), `Cancel` when it is retracted or turns out to be part of another one.
+References name all earlier messages of the incident, whoever got them: one identifier is one document, the same in
+every folder and at every attempt.
 
 Source: OASIS Common Alerting Protocol Version 1.2 (2010), section 3.2, whose order of elements is kept.
 """
@@ -8,19 +13,27 @@ Source: OASIS Common Alerting Protocol Version 1.2 (2010), section 3.2, whose or
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from xml.etree import ElementTree
 
 import shapely
 from shapely.geometry import shape
 
+from alerts.telling.kinds.kind import Telling, simulated
+from alerts.telling.words import NOTICES, SENSORS, SENTENCES, TEST, UNVERIFIED
 from schemas.messages import Alert, IncidentState
+from schemas.notices import Notice
 
 NAMESPACE = "urn:oasis:names:tc:emergency:cap:1.2"
 MAX_GEOCODES = 1000
 """Cells named one by one; the polygons always hold all."""
+MAX_VERTICES = 5000
+"""A query's area with more is told as its bounding box; outlines of incidents never have more."""
+CANCELLED = frozenset({IncidentState.RETRACTED, IncidentState.MERGED})
+"""What takes the earlier messages back."""
+OVER_NOT_SAFE = "The satellites no longer see it. Whether it is safe on the ground, only people who are there can say."
+"""An all-clear from orbit needs this beside it."""
 _CATEGORIES = (
     ("Fire", ("fire", "burn", "smoke", "blaze")),
     ("Geo", ("earthquake", "landslide", "mudslide", "volcan", "lava", "avalanche", "sinkhole", "tsunami")),
@@ -32,56 +45,68 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 Fields = Sequence[tuple[str, object]]
 
 
-@dataclass(frozen=True, slots=True)
-class Earlier:
-    """A message of the same alert that was sent before."""
-
-    sequence: int
-    sent_at: datetime
-
-
-def cap(alert: Alert, earlier: Sequence[Earlier], sender: str) -> bytes:
-    """One CAP message: msgType Alert for the first of an alert, Update with references for the others.
+def cap(telling: Telling) -> bytes:
+    """One CAP message.
 
     Urgency and severity are Unknown: a satellite sees what has happened, not whom it threatens.
-
-    Args:
-        alert: What is told.
-        earlier: Messages of this alert before this one, in order.
-        sender: Who answers for it; no blank, comma, `<` or `&`.
 
     Returns:
         UTF-8 XML.
     """
     root = ElementTree.Element("alert", xmlns=NAMESPACE)
-    references = " ".join(f"{sender},{identifier(alert, each.sequence)},{_time(each.sent_at)}" for each in earlier)
-    head: list[tuple[str, object]] = [
-        ("identifier", identifier(alert, alert.sequence)),
-        ("sender", sender),
-        ("sent", _time(alert.sent_at)),
-        ("status", "Exercise" if alert.simulated else "Actual"),
-        ("msgType", "Update" if earlier else "Alert"),
-        ("scope", "Public"),
-        ("note", "Simulated scenes: no real event." if alert.simulated else None),
-        ("references", references or None),
-        ("incidents", alert.incident.incident_id),
-    ]
-    _append(root, head)
+    _append(root, _head(telling))
     info = ElementTree.SubElement(root, "info")
-    _append(info, _info(alert))
-    for name, value in _parameters(alert):
-        _append(ElementTree.SubElement(info, "parameter"), [("valueName", name), ("value", value)])
-    area = ElementTree.SubElement(info, "area")
-    _append(area, [("areaDesc", _where(alert)), *(("polygon", ring) for ring in _rings(alert))])
-    for cell in alert.incident.cells[:MAX_GEOCODES]:
-        _append(ElementTree.SubElement(area, "geocode"), [("valueName", "MGRS"), ("value", cell)])
+    message = telling.message
+    if isinstance(message, Notice):
+        _append(info, _of_notice(message))
+        _area(info, message.query or "everywhere", message.geometry, ())
+    else:
+        _append(info, _of_alert(message))
+        for name, value in _parameters(message):
+            _append(ElementTree.SubElement(info, "parameter"), [("valueName", name), ("value", value)])
+        _area(info, _where(message), message.geometry, message.incident.cells[:MAX_GEOCODES])
     ElementTree.indent(root)
     return bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)) + b"\n"
 
 
-def identifier(alert: Alert, sequence: int) -> str:
-    """Name of one message of an alert: the same in every delivery."""
-    return f"{alert.alert_id}-{sequence}"
+def _head(telling: Telling) -> Fields:
+    message, sender = telling.message, telling.settings.cap_sender
+    references = " ".join(
+        f"{sender},{identifier(telling, each.sequence)},{_time(each.sent_at)}" for each in telling.earlier
+    )
+    note = TEST if telling.is_test else "Simulated scenes: no real event." if simulated(message) else None
+    return [
+        ("identifier", identifier(telling, message.sequence)),
+        ("sender", sender),
+        ("sent", _time(message.sent_at)),
+        ("status", _status(telling)),
+        ("msgType", _type(telling)),
+        ("scope", "Public"),
+        ("note", note),
+        ("references", references or None),
+        ("incidents", message.incident.incident_id if isinstance(message, Alert) else None),
+    ]
+
+
+def _status(telling: Telling) -> str:
+    if telling.is_test:
+        return "Test"
+    if isinstance(telling.message, Notice):
+        return "System"  # about the watch itself, not about the world
+    return "Exercise" if simulated(telling.message) else "Actual"
+
+
+def _type(telling: Telling) -> str:
+    if not telling.earlier:
+        return "Alert"
+    message = telling.message
+    taken_back = message.cleared if isinstance(message, Notice) else message.kind in CANCELLED
+    return "Cancel" if taken_back else "Update"
+
+
+def identifier(telling: Telling, sequence: int) -> str:
+    """Name of one message of an alert or notice: the same in every delivery."""
+    return f"{telling.subject_id}-{sequence}"
 
 
 def category(sentence: str) -> str:
@@ -90,27 +115,61 @@ def category(sentence: str) -> str:
     return next((name for name, stems in _CATEGORIES if any(stem in words for stem in stems)), "Other")
 
 
-def _info(alert: Alert) -> Fields:
+def _of_alert(alert: Alert) -> Fields:
     incident = alert.incident
-    certain = incident.state is IncidentState.CONFIRMED
-    seen = " and ".join({"s1": "Sentinel-1 radar", "s2": "Sentinel-2 optical"}[sensor] for sensor in incident.sensors)
+    seen = " and ".join(SENSORS[sensor] for sensor in incident.sensors)
     return [
         ("language", "en"),
         ("category", category(alert.query)),
         ("event", alert.query),
-        ("urgency", "Unknown"),
+        ("responseType", _RESPONSES.get(alert.kind)),
+        ("urgency", "Past" if alert.kind is IncidentState.RESOLVED else "Unknown"),
         ("severity", "Unknown"),
-        ("certainty", "Likely" if certain else "Possible"),
+        ("certainty", _certainty(alert)),
         ("effective", _time(alert.sent_at)),
         ("onset", _time(incident.first_sensing_at)),
+        ("expires", _time(alert.sent_at) if alert.kind is IncidentState.EXPIRED else None),
         ("senderName", "Tocsin"),
         ("headline", f"{alert.query}: {alert.kind.value}, {len(incident.cells)} km² in {_where(alert)}"),
         (
             "description",
-            f"Satellite images by {seen} match the standing query “{alert.query}” in {len(incident.cells)} cells of"
-            f" 1 km², first sensed {_time(incident.first_sensing_at)}, last {_time(incident.last_sensing_at)}."
-            f" Highest score {incident.score:.3f}. Found by an automatic comparison; nobody has verified it.",
+            f"{SENTENCES[alert.kind]} Satellite images by {seen} match the standing query “{alert.query}” in"
+            f" {len(incident.cells)} cells of 1 km², first sensed {_time(incident.first_sensing_at)}, last"
+            f" {_time(incident.last_sensing_at)}. Highest score {incident.score:.3f}. {UNVERIFIED}",
         ),
+        ("instruction", OVER_NOT_SAFE if alert.kind is IncidentState.RESOLVED else None),
+    ]
+
+
+_RESPONSES: Mapping[IncidentState, str] = {
+    IncidentState.RESOLVED: "AllClear",
+    IncidentState.RETRACTED: "None",
+    IncidentState.EXPIRED: "None",
+    IncidentState.MERGED: "None",
+}
+"""What CAP calls the response; while it lasts that is for people to say."""
+
+
+def _certainty(alert: Alert) -> str:
+    if alert.kind is IncidentState.RETRACTED:
+        return "Unlikely"
+    both = len(alert.incident.sensors) > 1
+    return "Likely" if both or alert.incident.state is IncidentState.CONFIRMED else "Possible"
+
+
+def _of_notice(notice: Notice) -> Fields:
+    about = f"{notice.query}: " if notice.query else ""
+    return [
+        ("language", "en"),
+        ("category", "Other"),
+        ("event", f"Tocsin: {NOTICES[notice.kind]}"),
+        ("urgency", "Past" if notice.cleared else "Unknown"),
+        ("severity", "Unknown"),
+        ("certainty", "Observed"),
+        ("effective", _time(notice.sent_at)),
+        ("senderName", "Tocsin"),
+        ("headline", f"{about}{NOTICES[notice.kind]}{', over' if notice.cleared else ''}"),
+        ("description", notice.text),
     ]
 
 
@@ -124,17 +183,32 @@ def _parameters(alert: Alert) -> Fields:
     ]
 
 
+def _area(info: ElementTree.Element, words: str, geometry: dict[str, object] | None, cells: Sequence[str]) -> None:
+    area = ElementTree.SubElement(info, "area")
+    _append(area, [("areaDesc", words), *(("polygon", ring) for ring in _rings(geometry))])
+    for cell in cells:
+        _append(ElementTree.SubElement(area, "geocode"), [("valueName", "MGRS"), ("value", cell)])
+
+
 def _where(alert: Alert) -> str:
     """The 100 km squares that the cells lie in."""
     squares = sorted({cell[:5] for cell in alert.incident.cells})
+    if not squares:
+        return "the area of the earlier messages"
     shown = ", ".join(squares[:5]) + (f" and {len(squares) - 5} more" if len(squares) > 5 else "")
     return f"MGRS square{'s' if len(squares) > 1 else ''} {shown}"
 
 
-def _rings(alert: Alert) -> Iterator[str]:
+def _rings(geometry: dict[str, object] | None) -> Iterator[str]:
     """Outer outlines as CAP writes them: latitude first, closed; it knows no holes."""
-    for part in shapely.get_parts(shape(alert.geometry)):
-        yield " ".join(f"{lat:.6f},{lon:.6f}" for lon, lat in shapely.get_coordinates(part.exterior))
+    if geometry is None:
+        return
+    outline = shape(geometry)
+    if shapely.get_num_coordinates(outline) > MAX_VERTICES:
+        outline = outline.envelope
+    for part in shapely.get_parts(outline):
+        if part.geom_type == "Polygon" and not part.is_empty:
+            yield " ".join(f"{lat:.6f},{lon:.6f}" for lon, lat in shapely.get_coordinates(part.exterior))
 
 
 def _append(parent: ElementTree.Element, fields: Fields) -> None:

@@ -18,7 +18,7 @@ from alerts.telling import deliveries
 from alerts.telling.notify import tell
 from alerts.telling.receivers import Receiver, list_receivers
 from alerts.telling.webhook import ReceiverBusy
-from schemas.errors import DeliveryFailed
+from schemas.errors import DeliveryFailed, DeliveryRefused
 from schemas.messages import Alert
 
 LEASE_MARGIN = timedelta(seconds=30)
@@ -73,6 +73,9 @@ class Notifier:
         }
         try:
             tell(self._engine, receiver, due, self._settings)
+        except DeliveryRefused as error:
+            deliveries.give_up(self._engine, due, str(error))
+            log.warning("delivery refused", error=str(error), **fields)
         except DeliveryFailed as error:
             wait = deliveries.wait_after(due.attempt, self._settings)
             if isinstance(error, ReceiverBusy):

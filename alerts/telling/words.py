@@ -1,0 +1,180 @@
+"""What people read about an alert or a notice, in one line or a few.
+
+Flows in: a message. Flows out: plain text without control characters. Stops before any layout: mail, chat, feed and
+terminal put it into theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from shapely.geometry import shape
+
+from alerts.places import centres
+from alerts.telling.kinds.kind import Telling
+from schemas.messages import Alert, IncidentState, OtherSensor, utc
+from schemas.notices import Notice, NoticeKind
+
+STATES = {
+    IncidentState.OPENED: "opened",
+    IncidentState.GROWING: "growing",
+    IncidentState.CONFIRMED: "confirmed",
+    IncidentState.RESOLVED: "resolved",
+    IncidentState.RETRACTED: "retracted",
+    IncidentState.EXPIRED: "expired",
+    IncidentState.MERGED: "merged",
+    IncidentState.REOPENED: "reopened",
+    IncidentState.SPLIT: "split",
+}
+"""One word for a line."""
+SENTENCES = {
+    IncidentState.OPENED: "First told: these cells match, and they did not before.",
+    IncidentState.GROWING: "It has grown: more cells match.",
+    IncidentState.CONFIRMED: "Confirmed: another sensor or a second pass has seen it as well.",
+    IncidentState.RESOLVED: "Resolved: later passes saw the place and no longer show it.",
+    IncidentState.RETRACTED: "Retracted: it was told in error. Please disregard the earlier messages.",
+    IncidentState.EXPIRED: "Expired: no later pass has shown it again, and none has shown that it is over.",
+    IncidentState.MERGED: "Merged: it turned out to be part of another incident, which is told of from now on.",
+    IncidentState.REOPENED: "Reopened: what was over matches again.",
+    IncidentState.SPLIT: "Split: it was part of another incident that turned out to be two. Nothing new has happened.",
+}
+"""The same as a sentence."""
+OVER = frozenset({IncidentState.RESOLVED, IncidentState.RETRACTED, IncidentState.EXPIRED, IncidentState.MERGED})
+"""After these nothing more comes of an incident."""
+NOTICES = {
+    NoticeKind.BLIND: "not watched",
+    NoticeKind.DRIFT: "alarms drift",
+    NoticeKind.UNACKNOWLEDGED: "nobody answered",
+}
+SENSORS = {"s1": "Sentinel-1 radar", "s2": "Sentinel-2 optical"}
+UNVERIFIED = "Found by an automatic comparison of satellite images; nobody has verified it."
+TEST = "This is a test of the way to you. Nothing has happened."
+
+
+def line(telling: Telling) -> str:
+    """All of it in one line."""
+    message = telling.message
+    if isinstance(message, Notice):
+        about = f"{message.query}: " if message.query else ""
+        over = "over: " if message.cleared else ""
+        text = f"NOTICE {about}{NOTICES[message.kind]}, {over}{message.text} [{_short(telling)}]"
+    else:
+        incident = message.incident
+        text = (
+            f"ALERT {message.query}: {STATES[message.kind]}, {area(message)}, {'+'.join(incident.sensors)},"
+            f" score {incident.score:.3f}, sensed {utc(incident.last_sensing_at)} [{_short(telling)}]"
+        )
+    return printable(telling.mark + text)
+
+
+def title(telling: Telling) -> str:
+    """What a subject line says: the same for all messages of an alert, so that they stay together."""
+    parts = telling.parts
+    if len(parts) > 1:
+        alerts = sum(isinstance(part.message, Alert) for part in parts)
+        counts = [_count(alerts, "alert"), _count(len(parts) - alerts, "notice")]
+        sentences = list(dict.fromkeys(part.message.query for part in parts if part.message.query))
+        shown = ", ".join(sentences[:3]) + (f" and {len(sentences) - 3} more" if len(sentences) > 3 else "")
+        return printable(telling.mark + " and ".join(filter(None, counts)) + (f": {shown}" if shown else ""))
+    message = telling.message
+    if isinstance(message, Notice):
+        about = f": {message.query}" if message.query else ""
+        return printable(f"{telling.mark}NOTICE {NOTICES[message.kind]}{about} ({message.subject})")
+    return printable(f"{telling.mark}ALERT {message.query} [{str(message.alert_id)[:8]}]")
+
+
+def headline(telling: Telling) -> str:
+    """What has happened now, one line."""
+    message = telling.message
+    if isinstance(message, Notice):
+        return printable(telling.mark + ("Over: " if message.cleared else "") + message.text)
+    return printable(f"{telling.mark}{message.query}: {STATES[message.kind]}, {area(message)}")
+
+
+def paragraphs(telling: Telling) -> Iterator[str]:
+    """What a person must know, the most important first."""
+    message = telling.message
+    if telling.is_test:
+        yield TEST
+    if isinstance(message, Notice):
+        yield printable(("This is over. " if message.cleared else "") + message.text)
+        return
+    if message.simulated:
+        yield "Simulated scenes: no real event."
+    yield SENTENCES[message.kind]
+    yield UNVERIFIED
+
+
+def facts(telling: Telling) -> list[tuple[str, str]]:
+    """What is known of it, name and value."""
+    message = telling.message
+    if isinstance(message, Notice):
+        found = [("notice", str(message.notice_id)), ("sent", utc(message.sent_at))]
+        found += [(name, str(value)) for name, value in message.details.items()]
+        return [(name, printable(value)) for name, value in found]
+    incident = message.incident
+    known = [
+        ("query", message.query),
+        ("state", STATES[message.kind]),
+        ("where", area(message)),
+        ("seen by", " and ".join(SENSORS[sensor] for sensor in incident.sensors)),
+        ("first sensed", utc(incident.first_sensing_at)),
+        ("last sensed", utc(incident.last_sensing_at)),
+        ("highest score", f"{incident.score:.3f}"),
+        ("surprise", _surprise(incident.expected_every_days)),
+        ("other sensor", _other(message.other_sensor)),
+        ("why", incident.why or ""),
+        ("merged into", "" if incident.merged_into is None else str(incident.merged_into)),
+        ("scenes", ", ".join(incident.item_ids[:5]) + (" …" if len(incident.item_ids) > 5 else "")),
+        ("alert", f"{message.alert_id}, message {message.sequence}"),
+    ]
+    return [(name, printable(value)) for name, value in known if value]
+
+
+def area(alert: Alert) -> str:
+    """How much of the ground, and where its strongest cell lies."""
+    cells = alert.incident.cells
+    best = max(alert.matches, key=lambda match: match.score).cell if alert.matches else next(iter(cells), None)
+    if best is None:  # taken back to the last cell: only the outline of what was told is left
+        middle = shape(alert.geometry).representative_point()
+        return f"around {_degrees(middle.x, middle.y)}"
+    return f"{len(cells)} km2 around {_degrees(*centres([best])[0])} (cell {best})"
+
+
+def _surprise(every_days: float | None) -> str:
+    """How rarely so strong a match is to be expected, in the unit that people count it in."""
+    if every_days is None:
+        return ""
+    for days, unit in ((365.25, "years"), (7.0, "weeks"), (1.0, "days")):
+        if every_days >= 2 * days:
+            return f"to be expected once in {every_days / days:.0f} {unit} in this query's area"
+    return f"to be expected {1 / every_days:.1f} times a day in this query's area" if every_days > 0 else ""
+
+
+def _other(other: OtherSensor | None) -> str:
+    """What the other sensor has seen, or when it comes."""
+    if other is None:
+        return ""
+    name = SENSORS[other.sensor]
+    if other.looked_at is not None and other.saw is not None:
+        return f"{name} looked on {utc(other.looked_at)}: {other.saw}"
+    if other.next_expected_at is not None:
+        return f"{name} has not looked since; expected on {utc(other.next_expected_at)}"
+    return f"{name} has not looked since; too few passes are known to say when it comes"
+
+
+def printable(text: str) -> str:
+    """The text in one line, its control characters blanks: a sentence of somebody's never steers a terminal."""
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}" if number else ""
+
+
+def _degrees(lon: float, lat: float) -> str:
+    return f"{abs(lat):.3f}{'N' if lat >= 0 else 'S'} {abs(lon):.3f}{'E' if lon >= 0 else 'W'}"
+
+
+def _short(telling: Telling) -> str:
+    return f"{str(telling.subject_id)[:8]} #{telling.message.sequence}"

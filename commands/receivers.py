@@ -154,22 +154,25 @@ def rotate(
     name: Name,
     secret_file: SecretFile = None,
     finish: Annotated[bool, typer.Option("--finish", help="Second step: the old key no longer signs.")] = False,
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Instead of the second step: the new key no longer signs.")
+    ] = False,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Change a webhook's key in two steps: first both sign, then only the new one."""
     from alerts.telling import receivers
 
-    if finish and secret_file:
-        raise UsageError("--finish takes no new key: give --secret-file in the first step")
+    if finish + undo + bool(secret_file) > 1:
+        raise UsageError("give --finish, --undo or --secret-file, not several of them")
     secret = _read(secret_file).strip() if secret_file else ""
-    changed = receivers.rotate(open_database(open_stack(data)), name, secret, finish=finish)
-    made = {} if secret_file or finish else {"secret": changed.secret}
+    changed = receivers.rotate(open_database(open_stack(data)), name, secret, finish=finish, undo=undo)
+    made = {} if secret_file or finish or undo else {"secret": changed.secret}
     if as_json:
         print_json(changed.shown() | made)
         return
-    if finish:
-        say(f"receiver {name}: only the new key signs now")
+    if finish or undo:
+        say(f"receiver {name}: only the {'new' if finish else 'old'} key signs now")
         return
     say(f"receiver {name}: both keys sign from now on")
     if made:

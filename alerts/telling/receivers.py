@@ -100,7 +100,7 @@ def remove(engine: Engine, name: str) -> None:
         )
 
 
-def rotate(engine: Engine, name: str, secret: str = "", *, finish: bool = False) -> Receiver:
+def rotate(engine: Engine, name: str, secret: str = "", *, finish: bool = False, undo: bool = False) -> Receiver:
     """Change a webhook's secret in two steps, so that no request is refused meanwhile.
 
     Args:
@@ -108,6 +108,7 @@ def rotate(engine: Engine, name: str, secret: str = "", *, finish: bool = False)
         name: Of a webhook.
         secret: The new one; made where none is given.
         finish: The second step: the old secret no longer signs.
+        undo: Instead of the second step: the new secret no longer signs.
 
     Returns:
         The receiver, with its secret.
@@ -125,7 +126,7 @@ def rotate(engine: Engine, name: str, secret: str = "", *, finish: bool = False)
             raise UsageError(
                 f"receiver {name!r} is of kind {row.kind}, which signs nothing: only a webhook has a secret"
             )
-        changed = way.finished() if finish else way.rotated(secret)
+        changed = way.finished() if finish else way.undone() if undo else way.rotated(secret)
         row.settings = changed.stored()
     return Receiver(name, changed)
 

@@ -63,11 +63,9 @@ class Mail(Kind):
 
     def checked(self) -> Self:
         """With the server's port and absolute paths."""
-        for address in (*self.to, self.sender):
-            if not _ADDRESS.fullmatch(address) or len(address) > 254:
-                raise UsageError(
-                    f"mail address {address!r}: give --from and recipients as name@example.org, ASCII only"
-                )
+        _check_address(self.sender, "the sender (--from)")
+        for address in self.to:
+            _check_address(address, "a recipient")
         if not 1 <= len(set(self.to)) <= MOST_RECIPIENTS:
             raise UsageError(f"a mail receiver has 1 to {MOST_RECIPIENTS} recipients, not {len(set(self.to))}")
         host, port = _host_port(self.server, self.security)
@@ -134,6 +132,11 @@ class Mail(Kind):
             except (OSError, UnicodeDecodeError) as error:
                 raise DeliveryFailed(f"mail password file {self.password_file} cannot be read: {error}") from error
         return ""
+
+
+def _check_address(address: str, whose: str) -> None:
+    if not _ADDRESS.fullmatch(address) or len(address) > 254:
+        raise UsageError(f"mail address {address!r} of {whose}: give name@example.org, ASCII, nothing else")
 
 
 def _host_port(server: str, security: str) -> tuple[str, int]:

@@ -78,6 +78,16 @@ class Webhook(Kind):
             raise UsageError("no change of its secret is under way: begin one without --finish")
         return self.model_copy(update={"old_secret": ""})
 
+    def undone(self) -> Self:
+        """The same with its old secret alone.
+
+        Raises:
+            UsageError: no change is under way.
+        """
+        if not self.old_secret:
+            raise UsageError("no change of its secret is under way: there is nothing to undo")
+        return self.model_copy(update={"secret": self.old_secret, "old_secret": ""})
+
     def tell(self, telling: Telling) -> None:
         """Post it."""
         both = [secret for secret in (self.secret, self.old_secret) if secret]

@@ -12,8 +12,6 @@ import shapely
 from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 
-_EDGE_DEG = 1e-6
-
 
 def box(place: BaseGeometry) -> list[float]:
     """West, south, east, north; across the antimeridian west is greater than east.
@@ -21,9 +19,9 @@ def box(place: BaseGeometry) -> list[float]:
     Source: RFC 7946, section 5.2.
     """
     west, south, east, north = place.bounds
-    if is_across(place):
-        eastern, western = _sides(place)
-        west, east = eastern.bounds[0], western.bounds[2]
+    sides = across(place)
+    if sides is not None:
+        west, east = sides[0].bounds[0], sides[1].bounds[2]
     return [round(float(value), 6) for value in (west, south, east, north)]
 
 
@@ -43,24 +41,27 @@ def one_ring(place: BaseGeometry, most_vertices: int) -> Polygon | None:
     return ring if isinstance(ring, Polygon) and not ring.is_empty else None
 
 
-def is_across(place: BaseGeometry) -> bool:
-    """Whether a place of several parts lies on both sides of the antimeridian and touches it from both."""
-    west, _, east, _ = place.bounds
-    return len(shapely.get_parts(place)) > 1 and west <= -180 + _EDGE_DEG and east >= 180 - _EDGE_DEG
+def across(place: BaseGeometry) -> tuple[BaseGeometry, BaseGeometry] | None:
+    """Both sides of a place that is narrower across the antimeridian than the other way round: the one that lies west
+    of it (at 179° E) first; none where it is not.
+    """
+    parts = sorted(shapely.get_parts(place), key=lambda part: float(part.bounds[0]))
+    widest, cut, reached = 0.0, 0, float("-inf")
+    for number, part in enumerate(parts):
+        west, _, east, _ = part.bounds
+        if number and west - reached > widest:
+            widest, cut = west - reached, number
+        reached = max(reached, east)
+    if not cut or widest <= 360 - (place.bounds[2] - place.bounds[0]):
+        return None
+    return shapely.union_all(parts[cut:]), shapely.union_all(parts[:cut])
 
 
 def _ring(place: BaseGeometry, most_vertices: int) -> BaseGeometry:
     parts = list(shapely.get_parts(place))
     if len(parts) == 1 and shapely.get_num_coordinates(place) <= most_vertices:
         return cast(BaseGeometry, parts[0])
-    if is_across(place):
-        return max(_sides(place), key=lambda side: float(side.area)).convex_hull
+    sides = across(place)
+    if sides is not None:
+        return max(sides, key=lambda side: float(side.area)).convex_hull
     return place.convex_hull
-
-
-def _sides(place: BaseGeometry) -> tuple[BaseGeometry, BaseGeometry]:
-    """Parts of the eastern and of the western hemisphere."""
-    parts = shapely.get_parts(place)
-    east = [part for part in parts if part.centroid.x >= 0]
-    west = [part for part in parts if part.centroid.x < 0]
-    return shapely.union_all(east), shapely.union_all(west)

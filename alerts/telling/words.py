@@ -137,7 +137,7 @@ def area(alert: Alert) -> str:
     best = max(alert.matches, key=lambda match: match.score).cell if alert.matches else next(iter(cells), None)
     if best is None:  # taken back to the last cell: only the outline of what was told is left
         middle = shape(alert.geometry).representative_point()
-        return f"around {_degrees(middle.x, middle.y)}"
+        return "no cells any more" if middle.is_empty else f"around {_degrees(middle.x, middle.y)}"
     return f"{len(cells)} km2 around {_degrees(*centres([best])[0])} (cell {best})"
 
 

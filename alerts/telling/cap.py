@@ -1,11 +1,12 @@
-"""Alerts and notices as CAP 1.2, the language of warning systems.
+"""Alerts as CAP 1.2, the language of warning systems.
 
 Flows in: what is told, and what was sent of it before. Flows out: one XML document. Stops before any file.
 
 The life of an incident in CAP's words: `Alert` when it opens, `Update` while it grows, is confirmed, is over
 (`AllClear`) or expires (`expires` is then now), `Cancel` when it is retracted or turns out to be part of another one.
 References name all earlier messages of the incident, whoever got them: one identifier is one document, the same in
-every folder and at every attempt.
+every folder and at every attempt. Notices have no form in CAP: a warning of Tocsin's own blindness, under the category
+of a danger, would be a false alarm.
 
 Source: OASIS Common Alerting Protocol Version 1.2 (2010), section 3.2, whose order of elements is kept.
 """
@@ -20,16 +21,13 @@ from xml.etree import ElementTree
 import shapely
 from shapely.geometry import shape
 
-from alerts.telling.kinds.kind import Telling, simulated
-from alerts.telling.words import NOTICES, SENSORS, SENTENCES, TEST, UNVERIFIED
+from alerts.telling.kinds.kind import Telling
+from alerts.telling.words import SENSORS, SENTENCES, TEST, UNVERIFIED
 from schemas.messages import Alert, IncidentState
-from schemas.notices import Notice
 
 NAMESPACE = "urn:oasis:names:tc:emergency:cap:1.2"
 MAX_GEOCODES = 1000
 """Cells named one by one; the polygons always hold all."""
-MAX_VERTICES = 5000
-"""A query's area with more is told as its bounding box; outlines of incidents never have more."""
 CANCELLED = frozenset({IncidentState.RETRACTED, IncidentState.MERGED})
 """What takes the earlier messages back."""
 OVER_NOT_SAFE = "The satellites no longer see it. Whether it is safe on the ground, only people who are there can say."
@@ -45,68 +43,60 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 Fields = Sequence[tuple[str, object]]
 
 
-def cap(telling: Telling) -> bytes:
+def cap(telling: Telling, alert: Alert) -> bytes:
     """One CAP message.
 
     Urgency and severity are Unknown: a satellite sees what has happened, not whom it threatens.
+
+    Args:
+        telling: What is told.
+        alert: The same.
 
     Returns:
         UTF-8 XML.
     """
     root = ElementTree.Element("alert", xmlns=NAMESPACE)
-    _append(root, _head(telling))
+    _append(root, _head(telling, alert))
     info = ElementTree.SubElement(root, "info")
-    message = telling.message
-    if isinstance(message, Notice):
-        _append(info, _of_notice(message))
-        _area(info, message.query or "everywhere", message.geometry, ())
-    else:
-        _append(info, _of_alert(message))
-        for name, value in _parameters(message):
-            _append(ElementTree.SubElement(info, "parameter"), [("valueName", name), ("value", value)])
-        _area(info, _where(message), message.geometry, message.incident.cells[:MAX_GEOCODES])
+    _append(info, _info(alert))
+    for name, value in _parameters(alert):
+        _append(ElementTree.SubElement(info, "parameter"), [("valueName", name), ("value", value)])
+    area = ElementTree.SubElement(info, "area")
+    _append(area, [("areaDesc", _where(alert)), *(("polygon", ring) for ring in _rings(alert))])
+    for cell in alert.incident.cells[:MAX_GEOCODES]:
+        _append(ElementTree.SubElement(area, "geocode"), [("valueName", "MGRS"), ("value", cell)])
     ElementTree.indent(root)
     return bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)) + b"\n"
 
 
-def _head(telling: Telling) -> Fields:
-    message, sender = telling.message, telling.settings.cap_sender
+def _head(telling: Telling, alert: Alert) -> Fields:
+    sender = telling.settings.cap_sender
     references = " ".join(
-        f"{sender},{identifier(telling, each.sequence)},{_time(each.sent_at)}" for each in telling.earlier
+        f"{sender},{identifier(alert, each.sequence)},{_time(each.sent_at)}" for each in telling.earlier
     )
-    note = TEST if telling.is_test else "Simulated scenes: no real event." if simulated(message) else None
+    note = TEST if telling.is_test else "Simulated scenes: no real event." if alert.simulated else None
     return [
-        ("identifier", identifier(telling, message.sequence)),
+        ("identifier", identifier(alert, alert.sequence)),
         ("sender", sender),
-        ("sent", _time(message.sent_at)),
-        ("status", _status(telling)),
-        ("msgType", _type(telling)),
+        ("sent", _time(alert.sent_at)),
+        ("status", "Test" if telling.is_test else "Exercise" if alert.simulated else "Actual"),
+        ("msgType", _type(telling, alert)),
         ("scope", "Public"),
         ("note", note),
         ("references", references or None),
-        ("incidents", message.incident.incident_id if isinstance(message, Alert) else None),
+        ("incidents", alert.incident.incident_id),
     ]
 
 
-def _status(telling: Telling) -> str:
-    if telling.is_test:
-        return "Test"
-    if isinstance(telling.message, Notice):
-        return "System"  # about the watch itself, not about the world
-    return "Exercise" if simulated(telling.message) else "Actual"
-
-
-def _type(telling: Telling) -> str:
+def _type(telling: Telling, alert: Alert) -> str:
     if not telling.earlier:
         return "Alert"
-    message = telling.message
-    taken_back = message.cleared if isinstance(message, Notice) else message.kind in CANCELLED
-    return "Cancel" if taken_back else "Update"
+    return "Cancel" if alert.kind in CANCELLED else "Update"
 
 
-def identifier(telling: Telling, sequence: int) -> str:
-    """Name of one message of an alert or notice: the same in every delivery."""
-    return f"{telling.subject_id}-{sequence}"
+def identifier(alert: Alert, sequence: int) -> str:
+    """Name of one message of an alert: the same in every delivery."""
+    return f"{alert.alert_id}-{sequence}"
 
 
 def category(sentence: str) -> str:
@@ -115,7 +105,7 @@ def category(sentence: str) -> str:
     return next((name for name, stems in _CATEGORIES if any(stem in words for stem in stems)), "Other")
 
 
-def _of_alert(alert: Alert) -> Fields:
+def _info(alert: Alert) -> Fields:
     incident = alert.incident
     seen = " and ".join(SENSORS[sensor] for sensor in incident.sensors)
     return [
@@ -157,22 +147,6 @@ def _certainty(alert: Alert) -> str:
     return "Likely" if both or alert.incident.state is IncidentState.CONFIRMED else "Possible"
 
 
-def _of_notice(notice: Notice) -> Fields:
-    about = f"{notice.query}: " if notice.query else ""
-    return [
-        ("language", "en"),
-        ("category", "Other"),
-        ("event", f"Tocsin: {NOTICES[notice.kind]}"),
-        ("urgency", "Past" if notice.cleared else "Unknown"),
-        ("severity", "Unknown"),
-        ("certainty", "Observed"),
-        ("effective", _time(notice.sent_at)),
-        ("senderName", "Tocsin"),
-        ("headline", f"{about}{NOTICES[notice.kind]}{', over' if notice.cleared else ''}"),
-        ("description", notice.text),
-    ]
-
-
 def _parameters(alert: Alert) -> Fields:
     return [
         ("tocsin:query_id", alert.incident.query_id),
@@ -181,13 +155,6 @@ def _parameters(alert: Alert) -> Fields:
         ("tocsin:score", f"{alert.incident.score:.4f}"),
         *(("tocsin:item_id", item_id) for item_id in alert.incident.item_ids),
     ]
-
-
-def _area(info: ElementTree.Element, words: str, geometry: dict[str, object] | None, cells: Sequence[str]) -> None:
-    area = ElementTree.SubElement(info, "area")
-    _append(area, [("areaDesc", words), *(("polygon", ring) for ring in _rings(geometry))])
-    for cell in cells:
-        _append(ElementTree.SubElement(area, "geocode"), [("valueName", "MGRS"), ("value", cell)])
 
 
 def _where(alert: Alert) -> str:
@@ -199,16 +166,10 @@ def _where(alert: Alert) -> str:
     return f"MGRS square{'s' if len(squares) > 1 else ''} {shown}"
 
 
-def _rings(geometry: dict[str, object] | None) -> Iterator[str]:
+def _rings(alert: Alert) -> Iterator[str]:
     """Outer outlines as CAP writes them: latitude first, closed; it knows no holes."""
-    if geometry is None:
-        return
-    outline = shape(geometry)
-    if shapely.get_num_coordinates(outline) > MAX_VERTICES:
-        outline = outline.envelope
-    for part in shapely.get_parts(outline):
-        if part.geom_type == "Polygon" and not part.is_empty:
-            yield " ".join(f"{lat:.6f},{lon:.6f}" for lon, lat in shapely.get_coordinates(part.exterior))
+    for part in shapely.get_parts(shape(alert.geometry)):
+        yield " ".join(f"{lat:.6f},{lon:.6f}" for lon, lat in shapely.get_coordinates(part.exterior))
 
 
 def _append(parent: ElementTree.Element, fields: Fields) -> None:

@@ -69,7 +69,10 @@ def entry(telling: Telling, base_url: str) -> Entry:
     _add(element, "updated", updated)
     _add(element, "published", utc(published(telling)))
     _add(element, "summary", "\n".join([*paragraphs(telling), *(f"{key}: {value}" for key, value in facts(telling))]))
-    for kind, suffix in (("application/geo+json", "geojson"), ("application/cap+xml", "cap.xml")):
+    files = {"geojson": "application/geo+json"}
+    if isinstance(message, Alert):
+        files["cap.xml"] = "application/cap+xml"
+    for suffix, kind in files.items():
         _add(element, "link", None, rel="alternate", type=kind, href=f"{base_url}{name}.{suffix}")
     for term in _terms(telling):
         _add(element, "category", None, term=term)

@@ -54,12 +54,15 @@ def feature(alert: Alert, **more: object) -> GeoJSON:
 def told(telling: Telling) -> GeoJSON:
     """What one receiver is told, with all that belongs to it.
 
-    `message` says whether it is an alert or a notice; `test` stands there only when it is a test.
+    `type` says whether it is an alert or a notice; `test` and `occasion` stand there only when it is a test, or told
+    again.
     """
     more: dict[str, object] = {"test": True} if telling.is_test else {}
+    if telling.occasion:
+        more["occasion"] = telling.occasion
     if isinstance(telling.message, Notice):
-        return notice(telling.message, message="notice", **more)
-    return feature(telling.message, matches=matches(telling.message), message="alert", **more)
+        return notice(telling.message, type="notice", **more)
+    return feature(telling.message, matches=matches(telling.message), type="alert", **more)
 
 
 def notice(about: Notice, **more: object) -> GeoJSON:

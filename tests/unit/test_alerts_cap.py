@@ -11,6 +11,7 @@ from lxml import etree
 
 from alerts.settings import NotifierSettings
 from alerts.telling.cap import CANCELLED, cap
+from alerts.telling.kinds.cap_files import CapFiles
 from alerts.telling.kinds.kind import Earlier, Telling
 from alerts.telling.notify import trial_alert
 from alerts.telling.words import SENTENCES, STATES
@@ -29,28 +30,14 @@ def alert(kind: IncidentState, sequence: int, **more) -> Alert:
     return base.model_copy(update=fields | {"incident": incident, "sent_at": sent(sequence)} | more)
 
 
-def notice(sequence: int = 1, *, cleared: bool = False, geometry: dict[str, object] | None = None) -> Notice:
-    return Notice(
-        notice_id=stable_id("n"),
-        sequence=sequence,
-        kind=NoticeKind.BLIND,
-        cleared=cleared,
-        query="wildfire burn scar",
-        subject="s2",
-        text="Clouds for a month.",
-        geometry=geometry,
-        sent_at=sent(sequence),
-    )
-
-
 def sent(sequence: int) -> datetime:
     return NOW + timedelta(hours=sequence)
 
 
-def told(message: Alert | Notice, **more) -> etree._Element:
+def told(message: Alert, **more) -> etree._Element:
     earlier: Sequence[Earlier] = [Earlier(n, sent(n)) for n in range(1, message.sequence)]
     settings = NotifierSettings(cap_sender=SENDER)
-    document = etree.fromstring(cap(Telling("files", "key", (message,), settings, earlier=earlier, **more)))
+    document = etree.fromstring(cap(Telling("files", "key", (message,), settings, earlier=earlier, **more), message))
     etree.XMLSchema(etree.parse(DATA / "CAP-v1.2.xsd")).assertValid(document)
     etree.RelaxNG(etree.parse(DATA / "cap12.rng")).assertValid(document)
     return document
@@ -110,7 +97,7 @@ def test_the_first_is_an_alert_and_nothing_that_was_never_told_is_cancelled():
 def test_one_identifier_is_one_document():
     message = alert(IncidentState.GROWING, 2)
     settings, earlier = NotifierSettings(cap_sender=SENDER), [Earlier(1, sent(1))]
-    documents = {cap(Telling(name, name, (message,), settings, earlier=earlier)) for name in ("a", "b")}
+    documents = {cap(Telling(name, name, (message,), settings, earlier=earlier), message) for name in ("a", "b")}
     assert len(documents) == 1
 
 
@@ -126,21 +113,10 @@ def test_tests_and_simulations_are_no_actual_alerts():
     assert value(told(alert(IncidentState.OPENED, 1, simulated=True)), "status") == "Exercise"
 
 
-def test_notices_are_about_the_watch_itself():
-    square = {"type": "Polygon", "coordinates": [[[14, 41], [15, 41], [15, 42], [14, 42], [14, 41]]]}
-    document = told(notice(geometry=square))
-    assert [value(document, name) for name in ("status", "msgType", "event")] == [
-        "System",
-        "Alert",
-        "Tocsin: not watched",
-    ]
-    assert value(document, "polygon").startswith("41.000000,14.000000")
-    assert value(told(notice(2)), "msgType") == "Update"
-    over = told(notice(2, cleared=True))
-    assert (value(over, "msgType"), value(over, "urgency")) == ("Cancel", "Past")
-
-
-def test_an_area_with_very_many_corners_is_told_as_its_box():
-    ring = [[14 + i / 10_000, 41 + (i % 2) / 10] for i in range(6000)] + [[14, 42], [14, 41]]
-    document = told(notice(geometry={"type": "Polygon", "coordinates": [ring]}))
-    assert len(value(document, "polygon").split()) == 5
+def test_notices_have_no_form(tmp_path):
+    notice = Notice(
+        notice_id=stable_id("n"), sequence=1, kind=NoticeKind.BLIND, subject="s2", text="Clouds.", sent_at=sent(1)
+    )
+    CapFiles(folder=str(tmp_path)).tell(Telling("files", "key", (notice,), NotifierSettings()))
+    assert not CapFiles.tells_notices
+    assert list(tmp_path.iterdir()) == []

@@ -150,6 +150,10 @@ def telling(message: Alert, *earlier: Earlier, sender: str = "t@example.org", **
     return Telling("ops", "key", (message,), NotifierSettings(cap_sender=sender), earlier=earlier, **more)
 
 
+def in_cap(message: Alert, *earlier: Earlier) -> bytes:
+    return cap(telling(message, *earlier), message)
+
+
 def store(engine: Engine, *messages: Alert) -> None:
     with transaction(engine) as session:
         for message in messages:
@@ -480,7 +484,7 @@ def values(document: etree._Element, name: str) -> list[str]:
 
 
 def test_cap_follows_the_specification():
-    document = etree.fromstring(cap(telling(alert())))
+    document = etree.fromstring(in_cap(alert()))
     cap_rules().assertValid(document)
     assert values(document, "msgType") == ["Alert"]
     assert values(document, "status") == ["Actual"]
@@ -495,16 +499,16 @@ def test_cap_follows_the_specification():
 def test_cap_updates_refer_to_what_came_before():
     first, second = alert(1), alert(2)
     earlier = [Earlier(1, first.sent_at), Earlier(2, second.sent_at)]
-    document = etree.fromstring(cap(telling(alert(3), *earlier)))
+    document = etree.fromstring(in_cap(alert(3), *earlier))
     cap_rules().assertValid(document)
     assert values(document, "msgType") == ["Update"]
-    told = values(etree.fromstring(cap(telling(first))), "identifier")[0]
+    told = values(etree.fromstring(in_cap(first)), "identifier")[0]
     assert values(document, "references")[0].split()[0] == f"t@example.org,{told},2026-07-01T10:31:15-00:00"
 
 
 @pytest.mark.parametrize("sentence", ["a & b < c", "fire \x00\x1b\x0b end", "Überschwemmung 洪水 \U0001f30a", "]]>"])
 def test_cap_takes_any_sentence_and_says_what_is_simulated(sentence):
-    document = etree.fromstring(cap(telling(alert(sentence=sentence, simulated=True))))
+    document = etree.fromstring(in_cap(alert(sentence=sentence, simulated=True)))
     cap_rules().assertValid(document)
     assert values(document, "status") == ["Exercise"]
 

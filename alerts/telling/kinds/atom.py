@@ -23,6 +23,7 @@ from alerts.telling.folders import locked, write_file
 from alerts.telling.geojson import collection, told
 from alerts.telling.kinds.kind import Kind, Telling, checked_folder
 from schemas.errors import DeliveryFailed, UsageError
+from schemas.messages import Alert
 
 FEED = "alerts.atom"
 
@@ -63,7 +64,8 @@ class AtomFeed(Kind):
                 log.info("feed has a later message already", receiver=telling.receiver, subject_id=name)
                 return
             write_file(folder / f"{name}.geojson", json.dumps(collection([told(telling)]), indent=1).encode() + b"\n")
-            write_file(folder / f"{name}.cap.xml", cap(telling))
+            if isinstance(telling.message, Alert):
+                write_file(folder / f"{name}.cap.xml", cap(telling, telling.message))
             others = [each for each in known.values() if each.name != name and not each.is_test]
             entries = sorted([entry(telling, self.base_url), *others], key=lambda each: each.updated, reverse=True)
             kept = entries[: self.newest]

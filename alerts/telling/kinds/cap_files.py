@@ -11,6 +11,7 @@ from typing import ClassVar, Self
 from alerts.telling.cap import cap
 from alerts.telling.folders import write_file
 from alerts.telling.kinds.kind import Kind, Telling, checked_folder
+from schemas.messages import Alert
 
 
 class CapFiles(Kind):
@@ -22,6 +23,7 @@ class CapFiles(Kind):
 
     name: ClassVar[str] = "cap"
     about: ClassVar[str] = "a folder of CAP 1.2 messages, one file each"
+    tells_notices: ClassVar[bool] = False
     target: ClassVar[str] = "folder"
 
     folder: str = ""
@@ -31,5 +33,6 @@ class CapFiles(Kind):
         return self.model_copy(update={"folder": checked_folder(self.folder)})
 
     def tell(self, telling: Telling) -> None:
-        """Write the file; a second attempt overwrites it with the same."""
-        write_file(Path(self.folder) / f"{telling.stem}.cap.xml", cap(telling))
+        """Write the file; a second attempt overwrites it with the same. Notices pass by."""
+        if isinstance(telling.message, Alert):
+            write_file(Path(self.folder) / f"{telling.stem}.cap.xml", cap(telling, telling.message))

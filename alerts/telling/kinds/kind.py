@@ -172,6 +172,8 @@ class Kind(BaseModel, ABC):
     """As operators write it."""
     about: ClassVar[str]
     """What it does, one line."""
+    tells_notices: ClassVar[bool] = True
+    """Whether it has a form for notices."""
     gathers: ClassVar[bool] = False
     """Whether it can tell several messages at once."""
     hidden: ClassVar[frozenset[str]] = frozenset()

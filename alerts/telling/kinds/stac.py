@@ -42,6 +42,7 @@ class StacCollection(Kind):
 
     name: ClassVar[str] = "stac"
     about: ClassVar[str] = "a static STAC collection in a folder, one item for each incident"
+    tells_notices: ClassVar[bool] = False
     target: ClassVar[str] = "folder"
 
     folder: str = ""
@@ -53,7 +54,7 @@ class StacCollection(Kind):
         return self.model_copy(update={"folder": checked_folder(self.folder), "base_url": checked_base(self.base_url)})
 
     def tell(self, telling: Telling) -> None:
-        """Write the item and the collection."""
+        """Write the item and the collection. Notices pass by."""
         alert = telling.message
         if not isinstance(alert, Alert):
             return
@@ -67,7 +68,7 @@ class StacCollection(Kind):
                 log.info("collection has a later message already", receiver=telling.receiver, incident_id=name)
                 return
             write_file(path.parent / "alert.geojson", json.dumps(features([told(telling)]), indent=1).encode() + b"\n")
-            write_file(path.parent / "alert.cap.xml", cap(telling))
+            write_file(path.parent / "alert.cap.xml", cap(telling, alert))
             if evidence is not None:
                 write_file(path.parent / "evidence.zip", evidence)
             files = [file for file in ASSETS if (path.parent / file).exists()]

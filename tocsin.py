@@ -14,6 +14,7 @@ import typer
 
 from commands import (
     alerts,
+    answers,
     corpus,
     deadletters,
     demo,
@@ -22,8 +23,10 @@ from commands import (
     health,
     queries,
     receivers,
+    routes,
     search,
     services,
+    silences,
     simulate,
     sources,
 )
@@ -59,11 +62,14 @@ def options(
 sources.register(app)
 queries.register(app)
 receivers.register(app)
+routes.register(app)
+silences.register(app)
 services.register(app)
 demo.register(app)
 simulate.register(app)
 search.register(app)
 alerts.register(app)
+answers.register(app)
 health.register(app)
 encoders.register(app)
 evaluate.register(app)

@@ -11,6 +11,7 @@ from datetime import timedelta
 from alerts.budgets.calibrate import Calibrator
 from alerts.incidents.announce import republish
 from alerts.matching import Matcher
+from alerts.notices import republish_notices
 from alerts.settings import MatcherSettings
 from archive import open_archive
 from encoders import load_for
@@ -44,6 +45,7 @@ def main() -> None:
         def sweep() -> None:
             outbox.flush(engine, publisher)
             republish(engine, publisher)
+            republish_notices(engine, publisher)
 
         serve(
             "matcher",

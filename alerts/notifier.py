@@ -1,7 +1,7 @@
-"""The notifier: alerts in, people told.
+"""The notifier: alerts and notices in, people told.
 
-Flows in: `Alert` of topic `alerts.v1`. Flows out: lines, files and signed requests, and the record of every delivery.
-Stops before deciding what an alert is (`matcher`).
+Flows in: `Alert` of topic `alerts.v1`, `Notice` of topic `notices.v1`. Flows out: lines, files and signed requests, and
+the record of every delivery. Stops before deciding what an alert is (`matcher`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from schemas.database import connect, migrate
 from schemas.logs import configure
 from schemas.publisher import Publisher, bootstrap_servers
 from schemas.settings import Stack
-from schemas.topics import ALERTS
+from schemas.topics import ALERTS, NOTICES
 
 
 def main() -> None:
@@ -31,7 +31,7 @@ def main() -> None:
     notifier = Notifier(engine, stack.data, settings)
     serve(
         "notifier",
-        [Step(ALERTS, notifier.handle)],
+        [Step(ALERTS, notifier.handle), Step(NOTICES, notifier.handle)],
         stack=stack,
         engine=engine,
         publisher=publisher,

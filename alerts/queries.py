@@ -6,31 +6,28 @@ in force. Stops before vectors and thresholds: the matcher computes them (`calib
 
 from __future__ import annotations
 
+import hashlib
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import get_args
-from uuid import UUID, uuid4
+from uuid import UUID
 
-from pydantic import ValidationError
-from sqlalchemy import Engine, delete, func, select
+from sqlalchemy import Engine, delete, func, insert, select
 from sqlalchemy.orm import Session
 
+from alerts.asked import SENSORS, asked, checked, named_chips, parse_budget, parse_mode, parse_sensors
 from alerts.locks import serialise
 from schemas.database import reading, transaction
-from schemas.errors import NotFound, UsageError
-from schemas.geometry import GeoJSON, read_area, to_geojson
-from schemas.messages import Budget, Mode, QueryStatus, Sensor, StandingQuery
+from schemas.errors import NotFound
+from schemas.geometry import GeoJSON
+from schemas.messages import Budget, Mode, QueryStatus, StandingQuery
 from schemas.tables import QueryRow, ThresholdRow
 
-SENSORS: tuple[Sensor, ...] = get_args(Sensor)
 LOCK = "queries"
 """Whoever changes standing queries or their thresholds holds it, from before reading what is changed."""
-_DAYS = {"d": 1.0, "day": 1.0, "w": 7.0, "week": 7.0, "m": 30.0, "month": 30.0, "y": 365.0, "year": 365.0}
-_BUDGET = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*(?:/|per|a)\s*([0-9]*\.?[0-9]+)?\s*([a-z]+?)s?\s*", re.IGNORECASE)
 _SHORTEST_PREFIX = 4
+_KEYS_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,37 +47,62 @@ def add(
     mode: str = Mode.APPEARANCE,
     budget: str | Budget = "2/week",
     threshold: float | None = None,
+    wordings: Sequence[str] = (),
+    like: Sequence[str] = (),
+    unlike: Sequence[str] = (),
 ) -> Added:
     """Register a standing query; it is in force for the next batch that a matcher takes.
 
     Args:
         engine: The database.
-        sentence: What to watch for, in plain words, at most 500 characters.
-        area: GeoJSON, text or object, lon/lat; none: everywhere.
+        sentence: What to watch for; this and the others as `asked.asked` has them.
+        area: GeoJSON, lon/lat.
         sensors: Of "s1" and "s2".
         mode: "appearance" or "presence".
-        budget: Alarms that can be borne over the area, such as "2/week" (`parse_budget`).
-        threshold: A person's own threshold on the mode's score, instead of the budget's.
+        budget: Such as "2/week".
+        threshold: A person's own.
+        wordings: The same in other words.
+        like: Chips that show what is meant, each "CELL@ITEM" as a search prints them.
+        unlike: Chips that look similar and are not meant, likewise.
 
     Raises:
         UsageError: one of them cannot be used; the text says which and what to write instead.
+        NotFound: an example chip's item has never been acquired.
     """
-    query = _checked(
-        query_id=uuid4(),
-        version=1,
-        sentence=" ".join(sentence.split()),
-        area=None if area is None else to_geojson(read_area(area)),
-        sensors=_sensors(sensors),
-        mode=_mode(mode),
-        budget=budget if isinstance(budget, Budget) else parse_budget(budget),
+    query = asked(
+        sentence,
+        area=area,
+        sensors=sensors,
+        mode=mode,
+        budget=budget,
         threshold=threshold,
-        created_at=datetime.now(UTC),
+        wordings=wordings,
+        like=named_chips(engine, like),
+        unlike=named_chips(engine, unlike),
     )
     with transaction(engine) as session:
-        twins = [row.query_id for row in _rows(session, holding=query.sentence) if _same(_message(row), query)]
-        _write(session, query)
+        serialise(session, LOCK)
+        twins = _by_twin(session, [_twin(query)]).get(_twin(query), [])
+        _insert(session, [query])
     notes = tuple(f"query {str(twin)[:8]} already watches for this sentence there" for twin in twins)
     return Added(query, notes)
+
+
+def add_new(engine: Engine, wanted: Sequence[StandingQuery]) -> list[StandingQuery]:
+    """Keep those of many standing queries that nothing watches for yet, all or none, in one transaction.
+
+    Returns:
+        Those that were kept: of the same sentence over the same area the first.
+    """
+    first: dict[str, StandingQuery] = {}
+    for query in wanted:
+        first.setdefault(_twin(query), query)
+    with transaction(engine) as session:
+        serialise(session, LOCK)
+        there = _by_twin(session, list(first))
+        new = [query for key, query in first.items() if key not in there]
+        _insert(session, new)
+    return new
 
 
 def change(
@@ -103,13 +125,13 @@ def change(
         row = _find(session, name)
         old = _message(row)
         new = {
-            "mode": None if mode is None else _mode(mode),
+            "mode": None if mode is None else parse_mode(mode),
             "budget": parse_budget(budget) if isinstance(budget, str) else budget,
-            "sensors": None if sensors is None else _sensors(sensors),
+            "sensors": None if sensors is None else parse_sensors(sensors),
             "threshold": threshold,
         }
         given = {key: value for key, value in new.items() if value is not None}
-        query = _checked(**{**dict(old), **given, "version": old.version + 1})
+        query = checked(**{**dict(old), **given, "version": old.version + 1})
         session.execute(delete(ThresholdRow).where(ThresholdRow.query_id == query.query_id))
         _write(session, query)
     return query
@@ -157,24 +179,6 @@ def thresholds(engine: Engine, query_id: UUID) -> list[ThresholdRow]:
         return sorted(rows, key=lambda row: (row.release, row.sensor))
 
 
-def parse_budget(text: str) -> Budget:
-    """Read "2/week", "1/day", "3/month", "0.5/30d", "2 per week".
-
-    Raises:
-        UsageError: not of that form, zero, or beyond 1000 alarms or 366 days.
-    """
-    match = _BUDGET.fullmatch(text)
-    unit = _DAYS.get(match[3].lower()) if match else None
-    if not match or unit is None:
-        raise UsageError(f"budget {text!r}: write alarms per time, such as 2/week, 1/day, 3/month or 0.5/30d")
-    try:
-        return Budget(alarms=float(match[1]), per_days=float(match[2] or 1) * unit)
-    except ValidationError as error:
-        raise UsageError(
-            f"budget {text!r}: more than 0 and at most 1000 alarms, in a time of more than 0 and at most 366 days"
-        ) from error
-
-
 def bump(session: Session, row: QueryRow) -> None:
     """Give a row the next revision, so that every matcher reads it again.
 
@@ -193,28 +197,55 @@ def _set_status(engine: Engine, name: str, status: QueryStatus) -> StandingQuery
     return query
 
 
-def _write(session: Session, query: StandingQuery) -> None:
+def _insert(session: Session, new: Sequence[StandingQuery]) -> None:
+    """Rows of new queries, each with a revision of its own; the caller holds the lock."""
     now = datetime.now(UTC)
-    row = session.get(QueryRow, query.query_id)
-    if row is None:
-        row = QueryRow(query_id=query.query_id, created_at=query.created_at, updated_at=now, revision=0)
-        row.version, row.status, row.message = query.version, query.status.value, query.model_dump_json()
-        bump(session, row)
-        session.add(row)
-        return
+    revision = session.scalar(select(func.max(QueryRow.revision))) or 0
+    rows = [
+        {
+            "query_id": query.query_id,
+            "version": query.version,
+            "status": query.status.value,
+            "message": query.model_dump_json(),
+            "twin": _twin(query),
+            "revision": revision + number,
+            "created_at": query.created_at,
+            "updated_at": now,
+        }
+        for number, query in enumerate(new, start=1)
+    ]
+    if rows:
+        session.execute(insert(QueryRow), rows)
+
+
+def _write(session: Session, query: StandingQuery) -> None:
+    """Keep the new state of a query that is there."""
+    row = session.get_one(QueryRow, query.query_id)
     row.version, row.status, row.message = query.version, query.status.value, query.model_dump_json()
+    row.twin = _twin(query)
     bump(session, row)
 
 
-def _rows(session: Session, *, removed: bool = False, holding: str = "") -> list[QueryRow]:
+def _rows(session: Session, *, removed: bool = False) -> list[QueryRow]:
     wanted = select(QueryRow).order_by(QueryRow.created_at, QueryRow.query_id)
     if not removed:
         wanted = wanted.where(QueryRow.status != QueryStatus.REMOVED.value)
-    if holding:
-        wanted = wanted.where(
-            QueryRow.message.icontains(json.dumps(holding, ensure_ascii=False)[1:-1], autoescape=True)
-        )
     return list(session.scalars(wanted))
+
+
+def _by_twin(session: Session, keys: Sequence[str]) -> dict[str, list[UUID]]:
+    """Queries that are not removed, by what they watch for."""
+    found: dict[str, list[UUID]] = {}
+    for start in range(0, len(keys), _KEYS_AT_ONCE):
+        rows = (
+            select(QueryRow.twin, QueryRow.query_id)
+            .where(QueryRow.twin.in_(keys[start : start + _KEYS_AT_ONCE]))
+            .where(QueryRow.status != QueryStatus.REMOVED.value)
+            .order_by(QueryRow.created_at, QueryRow.query_id)
+        )
+        for key, query_id in session.execute(rows):
+            found.setdefault(key or "", []).append(query_id)
+    return found
 
 
 def _find(session: Session, name: str) -> QueryRow:
@@ -233,30 +264,7 @@ def _message(row: QueryRow) -> StandingQuery:
     return StandingQuery.from_bytes(row.message.encode())
 
 
-def _same(one: StandingQuery, other: StandingQuery) -> bool:
-    return one.sentence.casefold() == other.sentence.casefold() and one.area == other.area
-
-
-def _sensors(names: Sequence[str]) -> tuple[Sensor, ...]:
-    wanted = {name.strip().lower() for name in names}
-    unknown = wanted - set(SENSORS)
-    if unknown or not wanted:
-        raise UsageError(f"sensors {', '.join(sorted(unknown)) or 'none'}: give s1, s2 or both")
-    return tuple(sensor for sensor in SENSORS if sensor in wanted)
-
-
-def _mode(name: str) -> Mode:
-    try:
-        return Mode(name.strip().lower())
-    except ValueError as error:
-        raise UsageError(f"mode {name!r}: it is appearance (new here) or presence (here at all)") from error
-
-
-def _checked(**fields: object) -> StandingQuery:
-    if not fields["sentence"]:
-        raise UsageError("the sentence is empty: say what to watch for, such as 'wildfire burn scar'")
-    try:
-        return StandingQuery.model_validate(fields)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise UsageError(f"{'.'.join(map(str, first['loc']))}: {first['msg'].lower()}") from error
+def _twin(query: StandingQuery) -> str:
+    """The same for queries that watch for the same sentence over the same area: SHA-256, hexadecimal."""
+    there = json.dumps(query.area, sort_keys=True)
+    return hashlib.sha256(f"{query.sentence.casefold()}\x1f{there}".encode()).hexdigest()

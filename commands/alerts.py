@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from commands.options import AreaFile, Bbox, Data, Json, open_database, open_stack, parse_area, parse_moment
-from commands.output import print_json, properties_of, table
+from commands.output import print_json, properties_of, say, table
 
 alerts = typer.Typer(no_args_is_help=True, help="Alerts that have gone out.")
 
@@ -49,6 +49,35 @@ def list_(
     table("Alerts", ("opened", "query", "state", "cells", "sensors", "score", "items"), rows, "no alerts yet")
 
 
+@alerts.command("show")
+def show(
+    which: Annotated[str, typer.Argument(help="Its id, or the start of it.")], data: Data = None, as_json: Json = False
+) -> None:
+    """Show one alert: who was told, when and why not, who has it in hand, and verdicts; --json gives its GeoJSON."""
+    from alerts.incidents.listing import show_alert
+
+    found = show_alert(open_database(open_stack(data)), which)
+    if as_json:
+        print_json(found)
+        return
+    (p,) = properties_of({"features": [found]})
+    say(f"{p['query']}: {p['state']}, {len(p['cells'])} km² by {', '.join(p['sensors'])}, score {p['score']:.3f}")
+    say(f"alert {p['alert_id']} #{p['sequence']}, incident {p['incident_id']}, opened {p['opened']}")
+    taken = p["acknowledged"]
+    say(f"in hand: {taken['person']} since {taken['at']} {taken['note']}".rstrip() if taken else "in hand: nobody")
+    for each in p["verdicts"]:
+        why = f" ({each['reason']})" if each["reason"] else ""
+        say(f"verdict of {each['person']}: {each['answer']}{why} {each['note']}".rstrip())
+    rows = [
+        (d["sequence"], d["occasion"], d["receiver"], d["route"], d["state"], d["delivered"] or d["next_attempt"], why)
+        for d in p["deliveries"]
+        for why in (f"silence {d['silence_id'][:8]}" if d["silence_id"] else d["error"],)
+    ]
+    columns = ("sequence", "occasion", "receiver", "route", "state", "at", "why")
+    rows.sort(key=lambda row: (row[0], row[5] or ""))
+    table("Deliveries", columns, rows, "nobody was told")
+
+
 def coverage(
     query: Annotated[str | None, typer.Option(help="Only this query's area: its id or the start of it.")] = None,
     bbox: Bbox = None,
@@ -62,6 +91,7 @@ def coverage(
     from shapely.geometry import shape
 
     from alerts import queries
+    from alerts.asked import SENSORS
     from alerts.coverage.summary import coverage_of, summary
 
     engine = open_database(open_stack(data))
@@ -73,7 +103,7 @@ def coverage(
     if query:
         found = coverage_of(engine, queries.show(engine, query), **period)
     else:
-        found = [summary(engine, sensor, shape(where) if where else None, **period) for sensor in queries.SENSORS]
+        found = [summary(engine, sensor, shape(where) if where else None, **period) for sensor in SENSORS]
     if as_json:
         print_json({"since": period["since"], "until": period["until"], "sensors": [asdict(one) for one in found]})
         return

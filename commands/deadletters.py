@@ -28,7 +28,7 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """Show what could not be handled."""
-    from alerts.telling.undelivered import list_undelivered
+    from alerts.telling.deliveries import failures
     from schemas.dead_letters import list_dead_letters
 
     engine = open_database(open_stack(data))
@@ -38,8 +38,8 @@ def list_(
         return
     rows = [(str(x.dead_letter_id)[:8], x.failed_at, x.topic, x.item_id, x.error, x.reason[:90]) for x in found]
     table("Dead letters", ("id", "failed", "topic", "item", "error", "reason"), rows, "none: everything was handled")
-    if lost := list_undelivered(engine):
-        note(f"not delivered after the last attempt: {len(lost)}, see tocsin receiver failed")
+    if lost := failures(engine):
+        note(f"not delivered after the last attempt: {len(lost)}, see tocsin alerts failed")
 
 
 @dead_letters.command("show")

@@ -7,7 +7,8 @@ any command's own work.
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -85,6 +86,21 @@ def parse_moment(text: str | None, option: str) -> datetime | None:
             f"{option} {text!r} is no date or time: write for example 2026-06-01 or 2026-06-01T12:00Z"
         ) from error
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def parse_duration(text: str | None, option: str) -> timedelta | None:
+    """A length of time: a number and one of s, m, h, d, w.
+
+    Raises:
+        UsageError: not a length of time, or more than ten years.
+    """
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?)\s*([smhdw])", text.strip().lower())
+    seconds = float(found[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}[found[2]] if found else -1.0
+    if not 0 <= seconds <= 3_660 * 86_400:
+        raise UsageError(f"{option} {text!r} is no length of time: write for example 90s, 15m, 4h, 2d or 1w")
+    return timedelta(seconds=seconds)
 
 
 def parse_area(bbox: str | None, file: Path | None) -> dict[str, object] | None:

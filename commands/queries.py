@@ -24,6 +24,7 @@ Which = Annotated[str, typer.Argument(metavar="ID", help="Its id, or the first c
 Budget = Annotated[str, typer.Option(metavar="N/PERIOD", help="Alarms you can bear: 2/week, 1/day, 5/month.")]
 Mode = Annotated[str, typer.Option(metavar="MODE", help="appearance: it is new here; presence: it is here.")]
 Sensors = Annotated[list[str] | None, typer.Option(metavar="S", help="s1 (radar) or s2 (optical); default both.")]
+Also = Annotated[list[str] | None, typer.Option(metavar="TEXT", help="The same in other words; may be repeated.")]
 Threshold = Annotated[float | None, typer.Option(help="Your own threshold on the score, instead of the budget's.")]
 
 
@@ -36,11 +37,20 @@ def add(
     mode: Mode = "appearance",
     sensor: Sensors = None,
     threshold: Threshold = None,
+    also: Annotated[
+        list[str] | None, typer.Option(metavar="TEXT", help="The same in other words; may be repeated.")
+    ] = None,
+    like: Annotated[
+        list[str] | None, typer.Option(metavar="CELL@ITEM", help="A chip of the archive that shows what you mean.")
+    ] = None,
+    unlike: Annotated[
+        list[str] | None, typer.Option(metavar="CELL@ITEM", help="A chip that looks similar and is not meant.")
+    ] = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Register a standing query; it is in force with the next acquisition."""
-    from alerts import queries
+    from alerts import asked, queries
 
     engine = open_database(open_stack(data))
     added = queries.add(
@@ -49,8 +59,11 @@ def add(
         area=parse_area(bbox, area),
         budget=budget,
         mode=mode,
-        sensors=sensor or queries.SENSORS,
+        sensors=sensor or asked.SENSORS,
         threshold=threshold,
+        wordings=also or (),
+        like=like or (),
+        unlike=unlike or (),
     )
     if as_json:
         print_json(describe(engine, added.query) | {"notes": list(added.notes)})
@@ -58,6 +71,39 @@ def add(
     say(f'query {str(added.query.query_id)[:8]}: "{added.query.sentence}", {added.query.mode}, {budget}')
     for text in added.notes:
         note(f"note: {text}")
+
+
+@query.command("import")
+def import_(
+    file: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="GeoJSON: one Feature a query, its geometry the area.")
+    ],
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Register every query of a file, all or none; those that stand already are passed over.
+
+    Properties of a Feature: sentence, and where they differ from the usual budget, mode, sensors, threshold, wordings.
+    """
+    from alerts import queries
+    from alerts.bulk import read_queries
+
+    wanted = read_queries(file.read_text(encoding="utf-8", errors="replace"))
+    engine = open_database(open_stack(data))
+    new = queries.add_new(engine, wanted)
+    if as_json:
+        print_json({"registered": [str(one.query_id) for one in new], "stood": len(wanted) - len(new)})
+    else:
+        say(f"{len(new)} queries registered, {len(wanted) - len(new)} stood already")
+
+
+@query.command("export")
+def export(data: Data = None) -> None:
+    """Print all standing queries as the GeoJSON that `import` reads."""
+    from alerts import queries
+    from alerts.bulk import write_queries
+
+    print_json(write_queries(queries.list_queries(open_database(open_stack(data)))))
 
 
 @query.command("list")

@@ -180,50 +180,21 @@ def rotate(
     note(f"when its receiver knows the new key: tocsin receiver rotate {name} --finish")
 
 
-@receiver.command("failed")
-def failed(
-    name: Annotated[str | None, typer.Argument(help="Only what this receiver did not get.")] = None,
+@receiver.command("refused")
+def refused(
+    name: Annotated[str | None, typer.Argument(help="Only recipients of this receiver.")] = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Show what was given up after its last attempt, and recipients who refused for good."""
-    from alerts.telling.undelivered import list_undelivered
+    """Show mailboxes that refused a message for good, also where others of the same receiver took it."""
+    from alerts.telling.recipients import list_refusals
 
-    found = list_undelivered(open_database(open_stack(data)), name)
+    found = list_refusals(open_database(open_stack(data)), name)
     if as_json:
         print_json([asdict(one) for one in found])
         return
-    rows = [
-        (
-            str(one.delivery_id)[:8],
-            one.receiver,
-            f"{one.about[:40]} [{str(one.subject_id)[:8]} #{one.sequence}]",
-            one.attempts,
-            "; ".join([one.error, *(f"{who}: {why}" for who, why in one.refused.items())]).strip("; ")[:90],
-        )
-        for one in found
-    ]
-    table("Not delivered", ("id", "receiver", "what", "attempts", "reason"), rows, "none: everything was taken")
-
-
-@receiver.command("redrive")
-def redrive(
-    which: Annotated[list[str] | None, typer.Argument(help="Ids of deliveries, or the start of them.")] = None,
-    name: Annotated[str | None, typer.Option("--receiver", help="Only of this receiver.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All that were given up.")] = False,
-    data: Data = None,
-    as_json: Json = False,
-) -> None:
-    """Attempt again what was given up, once the cause is mended, with the same idempotency keys."""
-    from alerts.telling.deliveries import redeliver
-    from alerts.telling.undelivered import resolve
-
-    if not which and not name and not everything:
-        raise UsageError("name the deliveries to attempt again, --receiver, or --all: see tocsin receiver failed")
-    engine = open_database(open_stack(data))
-    ids = [resolve(engine, one, name) for one in which] if which else None
-    count = redeliver(engine, delivery_ids=ids, receiver=name)
-    print_json({"redriven": count}) if as_json else say(f"{count} will be attempted again")
+    rows = [(one.refused_at, one.receiver, one.recipient, str(one.delivery_id)[:8], one.why) for one in found]
+    table("Refused for good", ("at", "receiver", "recipient", "delivery", "why"), rows, "none")
 
 
 @receiver.command("remove")
@@ -233,6 +204,24 @@ def remove(name: Name, data: Data = None, as_json: Json = False) -> None:
 
     receivers.remove(open_database(open_stack(data)), name)
     print_json({"removed": name}) if as_json else say(f"receiver {name} removed")
+
+
+@receiver.command("redrive", epilog="Example: tocsin receiver redrive duty")
+def redrive(
+    name: Annotated[str | None, typer.Argument(help="Only to this receiver; else to all.")] = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Attempt again what was given up after the last attempt (`tocsin alerts failed` lists it)."""
+    from alerts.telling import deliveries, receivers
+    from schemas.errors import NotFound
+
+    stack = open_stack(data)
+    engine = open_database(stack)
+    if name is not None and name not in [one.name for one in receivers.list_receivers(engine, stack.data)]:
+        raise NotFound(f"no receiver {name!r}: `tocsin receiver list` shows them")
+    count = deliveries.redeliver(engine, receiver=name)
+    print_json({"redelivered": count}) if as_json else say(f"{count} due again: the notifier attempts them")
 
 
 def _target(kind: type[Kind], targets: list[str]) -> dict[str, object]:

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, Select, func, select
 
 from schemas.database import Base, reading
 from schemas.messages import DeliveryState
-from schemas.tables import AcquisitionRow, AlertRow, CursorRow, DeliveryRow, OutboxRow, SourceRow
+from schemas.tables import AcquisitionRow, AlertRow, CursorRow, DeliveryRow, NoticeRow, OutboxRow, SourceRow
 
 UNFINISHED = ("queued", "encoded")
 """States of an acquisition that somebody still works on."""
@@ -25,7 +25,7 @@ class Unfinished:
     Attributes:
         acquisitions: Announced to the encoder and not yet matched.
         outbox: Messages that the broker has not acknowledged.
-        alerts: Alerts that the notifier has not seen.
+        alerts: Alerts and notices that the notifier has not seen.
         deliveries: Deliveries that are due now.
     """
 
@@ -51,7 +51,8 @@ def unfinished(engine: Engine) -> Unfinished:
         return Unfinished(
             acquisitions=session.scalar(_count(AcquisitionRow).where(AcquisitionRow.state.in_(UNFINISHED))) or 0,
             outbox=session.scalar(_count(OutboxRow)) or 0,
-            alerts=session.scalar(_count(AlertRow).where(AlertRow.notified_at.is_(None))) or 0,
+            alerts=(session.scalar(_count(AlertRow).where(AlertRow.notified_at.is_(None))) or 0)
+            + (session.scalar(_count(NoticeRow).where(NoticeRow.notified_at.is_(None))) or 0),
             deliveries=session.scalar(_count(DeliveryRow).where(DeliveryRow.state == DeliveryState.PENDING.value, due))
             or 0,
         )

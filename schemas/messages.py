@@ -251,6 +251,14 @@ class QueryStatus(StrEnum):
     REMOVED = "removed"
 
 
+class ChipName(Message):
+    """One cell as one scene showed it, whatever release encoded it."""
+
+    cell: str
+    sensor: Sensor
+    physical_key: str
+
+
 class StandingQuery(Message):
     """A sentence that somebody wants to hear about."""
 
@@ -265,12 +273,12 @@ class StandingQuery(Message):
     budget: Budget = Budget(alarms=2, per_days=7)
     threshold: float | None = Field(default=None, ge=-2, le=2)
     """A person's own threshold on the score, instead of the budget's."""
-    wordings: tuple[str, ...] = ()
+    wordings: tuple[Annotated[str, Field(min_length=1, max_length=500)], ...] = Field(default=(), max_length=8)
     """The same in other words: a chip's score is the highest over the sentence and these."""
-    like: tuple[UUID, ...] = ()
-    """Points of the archive that show what is meant."""
-    unlike: tuple[UUID, ...] = ()
-    """Points of the archive that look similar and are not meant."""
+    like: tuple[ChipName, ...] = Field(default=(), max_length=100)
+    """Chips that show what is meant."""
+    unlike: tuple[ChipName, ...] = Field(default=(), max_length=100)
+    """Chips that look similar and are not meant."""
     status: QueryStatus = QueryStatus.ACTIVE
     created_at: AwareDatetime
 
@@ -396,13 +404,18 @@ class DeliveryState(StrEnum):
     PENDING = "pending"
     DELIVERED = "delivered"
     FAILED = "failed"
+    SILENCED = "silenced"
+    """A silence was in force: it is on record and is not told."""
+    WITHDRAWN = "withdrawn"
+    """There is no need of it any more: a repeat of what has been acknowledged."""
 
 
 class Delivery(Message):
     """One alert message to one receiver."""
 
     delivery_id: UUID
-    """stable_id("delivery", alert id, sequence, receiver): also the idempotency key that receivers get."""
+    """stable_id("delivery", alert id, sequence, receiver), with occasion and route where it is told again: also the
+    idempotency key that receivers get."""
     alert_id: UUID
     sequence: int
     receiver: str
@@ -441,6 +454,7 @@ ALL: tuple[type[Message], ...] = (
     Embedding,
     EmbeddingBatch,
     Budget,
+    ChipName,
     StandingQuery,
     Match,
     OtherSensor,

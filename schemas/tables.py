@@ -128,6 +128,8 @@ class QueryRow(Base):
     status: Mapped[str] = mapped_column(String(10), index=True)
     message: Mapped[str] = mapped_column()
     """The `StandingQuery`, JSON."""
+    twin: Mapped[str | None] = mapped_column(String(64), index=True)
+    """The same for queries with the same sentence and area: so that a twin is found among a hundred thousand."""
     revision: Mapped[int] = mapped_column(index=True)
     """Grows over all queries with every change: matchers read what is newer than what they hold."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -163,6 +165,22 @@ class ThresholdRow(Base):
     tail: Mapped[dict[str, object] | None] = mapped_column(JSON)
     """The model of the scores' tail (`alerts.budgets.tails`), with its version."""
     computed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class HeadRow(Base):
+    """Examples from which a standing query's vectors are to be moved, and what became of the proposal."""
+
+    __tablename__ = "heads"
+    head_id: Mapped[UUID] = mapped_column(primary_key=True)
+    query_id: Mapped[UUID] = mapped_column(ForeignKey("queries.query_id", ondelete="CASCADE"), index=True)
+    query_version: Mapped[int] = mapped_column()
+    examples: Mapped[dict[str, object]] = mapped_column(JSON)
+    """`alerts.learning.examples.Judged`, with its version: names of chips, so that any release can learn from them."""
+    report: Mapped[dict[str, object]] = mapped_column(JSON)
+    """What was shown before it was put in force."""
+    made_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    applied_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    undone_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class IncidentRow(Base):
@@ -258,19 +276,93 @@ class ReceiverRow(Base):
 
 
 class DeliveryRow(Base):
-    """One alert message to one receiver."""
+    """One message to one receiver on one occasion."""
 
     __tablename__ = "deliveries"
     delivery_id: Mapped[UUID] = mapped_column(primary_key=True)
     alert_id: Mapped[UUID] = mapped_column(index=True)
+    """Of the alert, or of the notice."""
     sequence: Mapped[int] = mapped_column()
+    what: Mapped[str] = mapped_column(String(10), default="alert", server_default="alert")
+    """alert, notice."""
     receiver: Mapped[str] = mapped_column(String(100))
+    occasion: Mapped[str] = mapped_column(String(30), default="", server_default="")
+    """Empty: it is news; "repeat 2": told again; "step 1": told because nobody acknowledged."""
+    route: Mapped[str] = mapped_column(String(100), default="", server_default="")
+    """Name of the route that it takes; empty: none, told at once."""
+    gathered: Mapped[str] = mapped_column(String(120), default="", server_default="")
+    """What is due under the same word at one receiver is told in one message, where its kind can; empty: alone."""
+    batch: Mapped[UUID | None] = mapped_column(index=True)
+    """Of one message of several deliveries, once it has been attempted: repeated with the same content and key."""
     state: Mapped[str] = mapped_column(String(20), index=True)
+    silence_id: Mapped[UUID | None] = mapped_column(index=True)
+    """Which silence kept it back."""
     attempts: Mapped[int] = mapped_column()
     next_attempt_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    holder: Mapped[str | None] = mapped_column(String(200))
+    """Host and process that attempts it, or did last."""
     delivered_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     error: Mapped[str | None] = mapped_column(String(2000))
-    __table_args__ = (UniqueConstraint("alert_id", "sequence", "receiver"),)
+    __table_args__ = (UniqueConstraint("alert_id", "sequence", "receiver", "occasion", "route"),)
+
+
+class RouteRow(Base):
+    """Which messages go to whom, when: in order, the first that takes a message first."""
+
+    __tablename__ = "routes"
+    name: Mapped[str] = mapped_column(String(100), primary_key=True)
+    position: Mapped[int] = mapped_column()
+    settings: Mapped[dict[str, object]] = mapped_column(JSON)
+    """The `Route`, JSON (`alerts.telling.routes`)."""
+    release_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """When what it gathers is told, or was told last."""
+    added_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class SilenceRow(Base):
+    """A time in which some messages are not told."""
+
+    __tablename__ = "silences"
+    silence_id: Mapped[UUID] = mapped_column(primary_key=True)
+    query_id: Mapped[UUID | None] = mapped_column()
+    area: Mapped[dict[str, object] | None] = mapped_column(JSON)
+    """GeoJSON geometry, or none for everywhere."""
+    starts_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    ends_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    author: Mapped[str] = mapped_column(String(200))
+    comment: Mapped[str] = mapped_column(String(2000))
+    added_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    ended_by: Mapped[str | None] = mapped_column(String(200))
+    """Who ended it early; `ends_at` is then when."""
+
+
+class AcknowledgementRow(Base):
+    """Somebody has an alert in hand."""
+
+    __tablename__ = "acknowledgements"
+    alert_id: Mapped[UUID] = mapped_column(primary_key=True)
+    sequence: Mapped[int] = mapped_column()
+    """The last message of it at that time."""
+    person: Mapped[str] = mapped_column(String(200))
+    note: Mapped[str] = mapped_column(String(2000))
+    acknowledged_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class ReminderRow(Base):
+    """An alert that a route tells again, or tells others, until somebody acknowledges it."""
+
+    __tablename__ = "reminders"
+    alert_id: Mapped[UUID] = mapped_column(primary_key=True)
+    route: Mapped[str] = mapped_column(String(100), primary_key=True)
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    """From when the steps of escalation are counted."""
+    told_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    """From when the next repeat is counted."""
+    repeats: Mapped[int] = mapped_column()
+    steps: Mapped[int] = mapped_column()
+    """How many of the route's have been told."""
+    next_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
+    """When to look again; none: it is over."""
 
 
 class RecipientRow(Base):

@@ -13,9 +13,9 @@ from uuid import UUID
 from sqlalchemy import Engine, Select, func, select
 from sqlalchemy.orm import Session
 
+from alerts.answers import answers, find_alert
 from alerts.telling.geojson import GeoJSON, collection, feature, matches
 from schemas.database import reading
-from schemas.errors import NotFound
 from schemas.messages import Alert, utc
 from schemas.tables import AlertRow, DeliveryRow
 
@@ -34,8 +34,14 @@ def list_alerts(
     with reading(engine) as session:
         rows = list(session.scalars(_newest(query_id, since).limit(limit)))
         deliveries = _deliveries(session, [row.alert_id for row in rows])
+        answered = answers(session, [row.alert_id for row in rows])
     return collection(
-        feature(Alert.from_bytes(row.message.encode()), deliveries=deliveries.get(row.alert_id, [])) for row in rows
+        feature(
+            Alert.from_bytes(row.message.encode()),
+            deliveries=deliveries.get(row.alert_id, []),
+            **answered[row.alert_id],
+        )
+        for row in rows
     )
 
 
@@ -46,12 +52,10 @@ def show_alert(engine: Engine, name: str) -> GeoJSON:
         NotFound: no alert has that id, or several begin so.
     """
     with reading(engine) as session:
-        found = [row for row in session.scalars(_newest(None, None)) if str(row.alert_id).startswith(name.lower())]
-        if len(found) != 1 or len(name) < 4:
-            raise NotFound(f"{len(found)} alerts begin with {name!r}: `tocsin alerts list` shows their ids")
-        alert = Alert.from_bytes(found[0].message.encode())
+        alert = find_alert(session, name)
         deliveries = _deliveries(session, [alert.alert_id]).get(alert.alert_id, [])
-    return feature(alert, matches=matches(alert), deliveries=deliveries)
+        answered = answers(session, [alert.alert_id])[alert.alert_id]
+    return feature(alert, matches=matches(alert), deliveries=deliveries, **answered)
 
 
 def _newest(query_id: UUID | None, since: datetime | None) -> Select[AlertRow]:
@@ -74,7 +78,7 @@ def _deliveries(session: Session, alert_ids: Sequence[UUID]) -> dict[UUID, list[
     wanted = (
         select(DeliveryRow)
         .where(DeliveryRow.alert_id.in_(alert_ids))
-        .order_by(DeliveryRow.sequence, DeliveryRow.receiver)
+        .order_by(DeliveryRow.sequence, DeliveryRow.receiver, DeliveryRow.occasion)
     )
     found: dict[UUID, list[GeoJSON]] = {}
     for row in session.scalars(wanted):
@@ -83,7 +87,10 @@ def _deliveries(session: Session, alert_ids: Sequence[UUID]) -> dict[UUID, list[
                 "delivery_id": str(row.delivery_id),
                 "sequence": row.sequence,
                 "receiver": row.receiver,
+                "route": row.route or None,
+                "occasion": row.occasion or None,
                 "state": row.state,
+                "silence_id": None if row.silence_id is None else str(row.silence_id),
                 "attempts": row.attempts,
                 "delivered": None if row.delivered_at is None else utc(row.delivered_at),
                 "next_attempt": None if row.next_attempt_at is None else utc(row.next_attempt_at),

@@ -20,7 +20,8 @@ from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
 from alerts.telling.bounds import one_ring
-from alerts.telling.kinds.kind import Telling, simulated
+from alerts.telling.kinds.kind import Telling
+from alerts.telling.told import simulated
 from alerts.telling.words import facts, headline, paragraphs
 from schemas.messages import Alert, stable_id, utc
 from schemas.notices import Notice

@@ -18,10 +18,11 @@ from alerts.telling.deliveries import Due
 from alerts.telling.kinds.kind import Bundle, Earlier, Pictures, Telling, no_bundle, no_pictures
 from alerts.telling.receivers import Receiver
 from alerts.telling.recipients import RecordedRecipients
+from alerts.telling.told import Told, id_of
 from schemas.database import reading
 from schemas.geometry import to_geojson
 from schemas.messages import Alert, Incident, IncidentState, Match, Mode, stable_id
-from schemas.tables import AlertRow
+from schemas.tables import AlertRow, NoticeRow
 
 TEST_CELL = "31NAA8833"
 """Where test messages say that it is: in the sea off West Africa, near 0° N 0° E, where nobody is alarmed."""
@@ -56,9 +57,10 @@ def tell(
         Telling(
             receiver.name,
             str(due.delivery_id),
-            (due.alert,),
+            due.alerts,
             settings,
-            earlier=_earlier(engine, due.alert),
+            occasion=due.occasion,
+            earlier=_earlier(engine, due.told),
             recipients=recipients,
             pictures=pictures,
             bundle=bundle,
@@ -122,11 +124,12 @@ def trial_alert(receiver: str, now: datetime) -> Alert:
     )
 
 
-def _earlier(engine: Engine, alert: Alert) -> Sequence[Earlier]:
+def _earlier(engine: Engine, told: Told) -> Sequence[Earlier]:
+    table, column = (AlertRow, AlertRow.alert_id) if isinstance(told, Alert) else (NoticeRow, NoticeRow.notice_id)
     wanted = (
-        select(AlertRow.sequence, AlertRow.sent_at)
-        .where(AlertRow.alert_id == alert.alert_id, AlertRow.sequence < alert.sequence)
-        .order_by(AlertRow.sequence)
+        select(table.sequence, table.sent_at)
+        .where(column == id_of(told), table.sequence < told.sequence)
+        .order_by(table.sequence)
     )
     with reading(engine) as session:
         return [Earlier(sequence, sent_at) for sequence, sent_at in session.execute(wanted)]

@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import Engine, delete, select
 
 from schemas.database import reading, transaction
-from schemas.tables import RecipientRow
+from schemas.tables import DeliveryRow, RecipientRow
 
 LONGEST_REFUSAL = 500
 
@@ -51,3 +51,40 @@ class RecordedRecipients:
                     RecipientRow.delivery_id == self.delivery_id, RecipientRow.refusal.is_not(None)
                 )
             )
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A recipient who will never take a message."""
+
+    delivery_id: UUID
+    receiver: str
+    recipient: str
+    why: str
+    refused_at: datetime
+
+
+def list_refusals(engine: Engine, receiver: str | None = None) -> list[Refusal]:
+    """Who refused for good, the latest first.
+
+    Args:
+        engine: The database.
+        receiver: Only recipients of this one.
+    """
+    wanted = (
+        select(RecipientRow, DeliveryRow.receiver)
+        .join(
+            DeliveryRow,
+            (DeliveryRow.delivery_id == RecipientRow.delivery_id) | (DeliveryRow.batch == RecipientRow.delivery_id),
+        )
+        .where(RecipientRow.refusal.is_not(None))
+        .order_by(RecipientRow.settled_at.desc(), RecipientRow.recipient)
+        .distinct()
+    )
+    if receiver is not None:
+        wanted = wanted.where(DeliveryRow.receiver == receiver)
+    with reading(engine) as session:
+        return [
+            Refusal(row.delivery_id, name, row.recipient, row.refusal or "", row.settled_at)
+            for row, name in session.execute(wanted)
+        ]

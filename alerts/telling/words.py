@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from shapely.geometry import shape
-
-from alerts.places import centres
+from alerts.telling import lines
 from alerts.telling.kinds.kind import Telling
-from schemas.messages import Alert, IncidentState, OtherSensor, utc
+from alerts.telling.lines import area, printable
+from schemas.messages import IncidentState, OtherSensor, utc
 from schemas.notices import Notice, NoticeKind
 
 STATES = {
@@ -52,30 +51,14 @@ TEST = "This is a test of the way to you. Nothing has happened."
 
 
 def line(telling: Telling) -> str:
-    """All of it in one line."""
-    message = telling.message
-    if isinstance(message, Notice):
-        about = f"{message.query}: " if message.query else ""
-        over = "over: " if message.cleared else ""
-        text = f"NOTICE {about}{NOTICES[message.kind]}, {over}{message.text} [{_short(telling)}]"
-    else:
-        incident = message.incident
-        text = (
-            f"ALERT {message.query}: {STATES[message.kind]}, {area(message)}, {'+'.join(incident.sensors)},"
-            f" score {incident.score:.3f}, sensed {utc(incident.last_sensing_at)} [{_short(telling)}]"
-        )
-    return printable(telling.mark + text)
+    """All of its last message in one line."""
+    return ("TEST " if telling.is_test else "") + lines.line(telling.message, telling.occasion)
 
 
 def title(telling: Telling) -> str:
     """What a subject line says: the same for all messages of an alert, so that they stay together."""
-    parts = telling.parts
-    if len(parts) > 1:
-        alerts = sum(isinstance(part.message, Alert) for part in parts)
-        counts = [_count(alerts, "alert"), _count(len(parts) - alerts, "notice")]
-        sentences = list(dict.fromkeys(part.message.query for part in parts if part.message.query))
-        shown = ", ".join(sentences[:3]) + (f" and {len(sentences) - 3} more" if len(sentences) > 3 else "")
-        return printable(telling.mark + " and ".join(filter(None, counts)) + (f": {shown}" if shown else ""))
+    if len(telling.parts) > 1:
+        return lines.group_text(telling.messages, telling.occasion)[0]
     message = telling.message
     if isinstance(message, Notice):
         about = f": {message.query}" if message.query else ""
@@ -131,16 +114,6 @@ def facts(telling: Telling) -> list[tuple[str, str]]:
     return [(name, printable(value)) for name, value in known if value]
 
 
-def area(alert: Alert) -> str:
-    """How much of the ground, and where its strongest cell lies."""
-    cells = alert.incident.cells
-    best = max(alert.matches, key=lambda match: match.score).cell if alert.matches else next(iter(cells), None)
-    if best is None:  # taken back to the last cell: only the outline of what was told is left
-        middle = shape(alert.geometry).representative_point()
-        return "no cells any more" if middle.is_empty else f"around {_degrees(middle.x, middle.y)}"
-    return f"{len(cells)} km2 around {_degrees(*centres([best])[0])} (cell {best})"
-
-
 def _surprise(every_days: float | None) -> str:
     """How rarely so strong a match is to be expected, in the unit that people count it in."""
     if every_days is None:
@@ -161,20 +134,3 @@ def _other(other: OtherSensor | None) -> str:
     if other.next_expected_at is not None:
         return f"{name} has not looked since; expected on {utc(other.next_expected_at)}"
     return f"{name} has not looked since; too few passes are known to say when it comes"
-
-
-def printable(text: str) -> str:
-    """The text in one line, its control characters blanks: a sentence of somebody's never steers a terminal."""
-    return "".join(c if c.isprintable() else " " for c in text)
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}" if number else ""
-
-
-def _degrees(lon: float, lat: float) -> str:
-    return f"{abs(lat):.3f}{'N' if lat >= 0 else 'S'} {abs(lon):.3f}{'E' if lon >= 0 else 'W'}"
-
-
-def _short(telling: Telling) -> str:
-    return f"{str(telling.subject_id)[:8]} #{telling.message.sequence}"

@@ -18,10 +18,12 @@ import pytest
 from sqlalchemy import Engine, func, select
 
 from alerts import queries
+from alerts.notices import Finding, Matter, raise_notice
 from alerts.telling import receivers
 from embedded.broker import running
-from schemas.database import connect, migrate, reading
+from schemas.database import connect, migrate, reading, transaction
 from schemas.messages import Acquisition, EmbeddingBatch, stable_id
+from schemas.notices import NoticeKind
 from schemas.publisher import Outgoing, Publisher
 from schemas.settings import Stack
 from schemas.tables import AlertRow, DeliveryRow, IncidentRow, MatchedBatchRow, OutboxRow
@@ -147,6 +149,8 @@ def test_killed_services_end_with_the_same_incidents_and_tell_nobody_twice(tmp_p
     engine = connect(stack.database)
     queries.add(engine, "burn scar", threshold=0.5)
     receivers.add(engine, "ops", "webhook", url=url, allow_private=True)
+    with transaction(engine) as session:
+        raise_notice(session, Matter(NoticeKind.BLIND, None, "s1"), Finding("not seen for 21 days"))
     with running(stack) as broker:
         environment = {"TOCSIN_DATA": str(tmp_path), "TOCSIN_KAFKA": broker.bootstrap, "PYTHONPATH": str(ROOT)}
         environment |= {"OMP_NUM_THREADS": "1", "TOCSIN_BUS_PRODUCTION": "false"}
@@ -165,7 +169,7 @@ def test_killed_services_end_with_the_same_incidents_and_tell_nobody_twice(tmp_p
                         service.kill()
                         service.start()
             wait_until(lambda: count(engine, MatchedBatchRow) == SCENES * BATCHES, services)
-            told = count(engine, AlertRow)
+            told = count(engine, AlertRow) + 1  # and the notice
             wait_until(
                 lambda: (
                     not count(engine, OutboxRow)
@@ -183,6 +187,6 @@ def test_killed_services_end_with_the_same_incidents_and_tell_nobody_twice(tmp_p
         incidents = session.scalars(select(IncidentRow).order_by(IncidentRow.first_sensing_at)).all()
     assert [row.first_sensing_at for row in incidents] == [DAY0 + timedelta(days=day) for day in (5, 12, 20)]
     assert [row.sequence for row in incidents] == [2, 2, 2]
-    assert told == 6
-    assert len(set(keys)) == 6
-    assert len(keys) <= 6 + 2  # an attempt that a kill cut off is repeated under its own key
+    assert told == 7
+    assert len(set(keys)) == 7
+    assert len(keys) <= 7 + 2  # an attempt that a kill cut off is repeated under its own key

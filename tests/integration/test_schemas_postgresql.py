@@ -20,12 +20,12 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, func, select, text
 
-from alerts import queries
+from alerts import answers, queries
 from alerts.budgets.calibrate import Calibrator
 from alerts.matching import Matcher
 from alerts.percolation.standing import StandingQueries
 from alerts.settings import MatcherSettings
-from alerts.telling import deliveries
+from alerts.telling import deliveries, receivers, reminders, routes
 from ingest import ledger
 from ingest.enter import Pass, enter
 from ingest.ledger import Outcome
@@ -56,6 +56,7 @@ from schemas.tables import (
     OutboxRow,
     QueryRow,
     ThresholdRow,
+    VerdictRow,
 )
 from schemas.topics import ACQUISITIONS
 
@@ -570,3 +571,61 @@ def test_a_failure_leaves_alone_what_another_notifier_claims_meanwhile(engine: E
     with reading(engine) as session:
         rows = {row.delivery_id: (row.attempts, row.error) for row in session.scalars(select(DeliveryRow))}
     assert rows == {failing.delivery_id: (1, "down"), other.delivery_id: (1, deliveries.BEING_SENT)}
+
+
+# --- routes
+
+
+def routed(engine: Engine, folder: Path, **settings: object) -> None:
+    for name in ("screen", "desk"):
+        receivers.add(engine, name, "terminal")
+    whole = {"name": "all", "receivers": ("screen", "desk"), **settings}
+    routes.add(engine, routes.checked(engine, folder, whole))
+
+
+def test_notifiers_that_gather_at_once_open_one_window_and_tear_no_digest_apart(engine: Engine, tmp_path: Path) -> None:
+    routed(engine, tmp_path, wait_s=60)
+    alerts = [alert(number) for number in range(12)]
+    store(engine, *alerts)
+    now = datetime.now(UTC)
+    at_once(*[lambda one=one: deliveries.plan(engine, one, [], now) for one in alerts])
+    with reading(engine) as session:
+        assert set(session.scalars(select(DeliveryRow.next_attempt_at))) == {now + timedelta(seconds=60)}
+
+    def work() -> list[tuple[str, int]]:
+        mine = []
+        later = now + timedelta(seconds=61)
+        while (due := deliveries.claim(engine, HOLD, together=["screen", "desk"], now=later)) is not None:
+            mine.append((due.receiver, len(due.alerts)))
+            deliveries.delivered(engine, due)
+        return mine
+
+    told = [each for mine in at_once(work, work, work) for each in mine]  # type: ignore[attr-defined]
+    assert sorted(told) == [("desk", 12), ("screen", 12)]
+
+
+def test_notifiers_that_remind_at_once_write_each_step_once(engine: Engine, tmp_path: Path) -> None:
+    routed(engine, tmp_path, repeat_s=600, steps=({"after_s": 300, "receivers": ("desk",)},))
+    alerts = [alert(number, sequence) for number in range(5) for sequence in (1, 2)]
+    store(engine, *alerts)
+    now = datetime.now(UTC) - timedelta(hours=1)
+    at_once(*[lambda one=one: deliveries.plan(engine, one, [], now) for one in alerts])
+    while (due := deliveries.claim(engine, HOLD)) is not None:
+        deliveries.delivered(engine, due)
+    later = now + timedelta(seconds=601)
+    written = at_once(*[lambda: reminders.remind(engine, later)] * 4)
+    assert sum(written) == 5 * (2 + 1)
+    with reading(engine) as session:
+        occasions = list(session.scalars(select(DeliveryRow.occasion).where(DeliveryRow.occasion != "")))
+    assert sorted(set(occasions)) == ["repeat 1", "step 1"]
+
+
+def test_of_many_who_answer_at_once_one_is_first(engine: Engine) -> None:
+    store(engine, alert())
+    which = str(alert().alert_id)
+    people = [f"person {number}" for number in range(6)]
+    taken = at_once(*[lambda one=one: answers.acknowledge(engine, which, person=one) for one in people])
+    assert [each.first for each in taken].count(True) == 1  # type: ignore[attr-defined]
+    assert len({each.person for each in taken}) == 1  # type: ignore[attr-defined]
+    at_once(*[lambda: answers.judge(engine, which[:8], "false", person="Ada", reason="cloud")] * 4)
+    assert count(engine, VerdictRow) == 1

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, select
 
-from alerts import queries
+from alerts import asked, queries
 from schemas.database import connect, migrate, reading
 from schemas.errors import InvalidArea, NotFound, UsageError
 from schemas.messages import Mode, QueryStatus
@@ -71,7 +71,7 @@ def test_a_twin_is_allowed_and_noted(engine: Engine):
     ],
 )
 def test_budgets_are_read(text: str, alarms: float, days: float):
-    budget = queries.parse_budget(text)
+    budget = asked.parse_budget(text)
     assert (budget.alarms, budget.per_days) == (alarms, days)
 
 
@@ -80,7 +80,7 @@ def test_budgets_are_read(text: str, alarms: float, days: float):
 )
 def test_absurd_budgets_are_refused_with_the_reason(text: str):
     with pytest.raises(UsageError, match="budget"):
-        queries.parse_budget(text)
+        asked.parse_budget(text)
 
 
 def test_bad_queries_are_refused(engine: Engine):

@@ -27,8 +27,7 @@ from alerts.telling.kinds.kind import Telling
 from alerts.telling.kinds.registry import KINDS, made, options, restored
 from alerts.telling.notify import send_test, trial_alert
 from alerts.telling.notifying import Notifier
-from alerts.telling.recipients import RecordedRecipients
-from alerts.telling.undelivered import list_undelivered, resolve
+from alerts.telling.recipients import RecordedRecipients, list_refusals
 from schemas.database import connect, migrate, reading, transaction
 from schemas.errors import DeliveryFailed, DeliveryRefused, NotFound, UsageError
 from schemas.messages import Alert, stable_id
@@ -330,23 +329,6 @@ def store(engine: Engine, message: Alert) -> None:
         )
 
 
-def test_what_is_given_up_is_listed_with_its_reason_and_can_be_sent_again(engine, tmp_path):
-    receivers.add(engine, "ops", "webhook", url="http://127.0.0.1:9/", secret=SECRET, allow_private=True)
-    message = trial_alert("ops", NOW)
-    store(engine, message)
-    assert list_undelivered(engine) == []
-    Notifier(engine, tmp_path, NotifierSettings(timeout_s=1, max_attempts=1)).handle(message)
-    (lost,) = list_undelivered(engine, "ops")
-    assert (lost.about, lost.attempts, lost.subject_id) == (message.query, 1, message.alert_id)
-    assert "ConnectError" in lost.error
-    assert list_undelivered(engine, "others") == []
-    assert resolve(engine, str(lost.delivery_id)[:8]) == lost.delivery_id
-    with pytest.raises(NotFound, match="receiver failed"):
-        resolve(engine, "zzz")
-    assert deliveries.redeliver(engine, delivery_ids=[lost.delivery_id]) == 1
-    assert list_undelivered(engine) == []
-
-
 def test_what_a_receiver_refuses_for_good_is_given_up_at_once(engine, tmp_path, monkeypatch):
     receivers.add(engine, "ops", "webhook", url="http://127.0.0.1:9/", secret=SECRET, allow_private=True)
     message = trial_alert("ops", NOW)
@@ -359,9 +341,11 @@ def test_what_a_receiver_refuses_for_good_is_given_up_at_once(engine, tmp_path, 
     monkeypatch.setattr(kind.Webhook, "tell", refuse)
     working = Notifier(engine, tmp_path, NotifierSettings())
     working.handle(message)
-    (lost,) = list_undelivered(engine)
+    (lost,) = deliveries.failures(engine)
     assert (lost.attempts, lost.error) == (1, "refused for good")
-    assert dict(lost.refused) == {"a@example.org": "550 gone"}
+    (refusal,) = list_refusals(engine, "ops")
+    assert (refusal.receiver, refusal.recipient, refusal.why) == ("ops", "a@example.org", "550 gone")
+    assert list_refusals(engine, "others") == []
 
     def accept(self, telling):
         assert telling.recipients.settled() == {}  # a person asked again: so do we
@@ -369,7 +353,7 @@ def test_what_a_receiver_refuses_for_good_is_given_up_at_once(engine, tmp_path, 
     monkeypatch.setattr(kind.Webhook, "tell", accept)
     deliveries.redeliver(engine, receiver="ops")
     working.deliver_due()
-    assert list_undelivered(engine) == []
+    assert deliveries.failures(engine) == list_refusals(engine) == []
 
 
 def test_recipients_are_on_record_over_attempts(engine):

@@ -13,7 +13,8 @@ from pydantic import Field
 from alerts.telling import chat
 from alerts.telling.chat_process import scheme
 from alerts.telling.kinds.kind import MASK, Kind, Telling
-from alerts.telling.words import OVER, facts, headline, line, paragraphs, title
+from alerts.telling.lines import group_text
+from alerts.telling.words import OVER, facts, headline, paragraphs, title
 from schemas.errors import DeliveryFailed, SettingsError, UsageError
 from schemas.messages import Alert, IncidentState
 
@@ -94,7 +95,7 @@ def recipient(url: str) -> str:
 def text(telling: Telling) -> str:
     """The message below its title, the most important first: some services cut it."""
     if len(telling.parts) > 1:
-        return "\n".join(line(part) for part in telling.parts)
+        return group_text(telling.messages, telling.occasion)[1]
     known = "\n".join(f"{name}: {value}" for name, value in facts(telling))
     return "\n\n".join([*paragraphs(telling), known])
 

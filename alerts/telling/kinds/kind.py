@@ -17,15 +17,13 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict
 
 from alerts.settings import NotifierSettings
+from alerts.telling.lines import reminder
+from alerts.telling.told import Told, id_of, simulated
 from schemas.errors import UsageError
 from schemas.messages import Alert
-from schemas.notices import Notice
 
 MASK = "…"
 """Stands where a secret is not shown."""
-
-
-Told = Alert | Notice
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +127,13 @@ class Telling:
     @property
     def parts(self) -> tuple[Self, ...]:
         """One for each alert or notice, as it stands after the last of its messages, the first to begin first."""
-        last = {subject_id(message): message for message in self.messages}
+        last = {id_of(message): message for message in self.messages}
         return tuple(replace(self, messages=(message,)) for message in last.values())
 
     @property
     def subject_id(self) -> UUID:
         """Of the alert or the notice: one for all its messages."""
-        return subject_id(self.message)
+        return id_of(self.message)
 
     @property
     def stem(self) -> str:
@@ -145,22 +143,11 @@ class Telling:
     @property
     def mark(self) -> str:
         """What must stand before everything that a person reads of it, with a blank; empty for news of real events."""
-        again = ("ESCALATED" if self.occasion.startswith("step") else "AGAIN") if self.occasion else ""
         return (
             ("TEST " if self.is_test else "")
-            + (f"{again}, nobody has acknowledged: " if again else "")
+            + reminder(self.occasion)
             + ("SIMULATED " if all(simulated(message) for message in self.messages) else "")
         )
-
-
-def subject_id(message: Told) -> UUID:
-    """Of the alert or the notice that a message is about."""
-    return message.alert_id if isinstance(message, Alert) else message.notice_id
-
-
-def simulated(message: Told) -> bool:
-    """Whether it follows from simulated scenes; no notice says so."""
-    return isinstance(message, Alert) and message.simulated
 
 
 class Kind(BaseModel, ABC):

@@ -9,6 +9,7 @@ import sys
 from typing import ClassVar, TextIO
 
 from alerts.telling.kinds.kind import Kind, Telling
+from alerts.telling.lines import group_text
 from alerts.telling.words import line
 from schemas.errors import DeliveryFailed
 
@@ -26,13 +27,17 @@ class Terminal(Kind):
 
 
 def write_line(telling: Telling, stream: TextIO) -> None:
-    """One line for a person, for each alert and notice.
+    """One line for a person; for several that are told in one, a line that says so, and one for each.
 
     Raises:
         DeliveryFailed: the stream is closed.
     """
+    text = line(telling)
+    if len(telling.parts) > 1:
+        subject, each = group_text(telling.messages, telling.occasion)
+        text = f"{subject}\n{each.rstrip()}"
     try:
-        stream.write("".join(line(part) + "\n" for part in telling.parts))
+        stream.write(text + "\n")
         stream.flush()
     except (OSError, ValueError) as error:
         raise DeliveryFailed(f"the terminal does not take lines: {error}") from error

@@ -13,7 +13,8 @@ from pydantic import Field
 from alerts.telling import chat
 from alerts.telling.chat_process import scheme
 from alerts.telling.kinds.kind import MASK, Kind, Telling
-from alerts.telling.words import OVER, facts, headline, line, paragraphs, title
+from alerts.telling.phrases import OVER
+from alerts.telling.words import facts, headline, line, paragraphs, title
 from schemas.errors import DeliveryFailed, SettingsError, UsageError
 from schemas.messages import Alert, IncidentState
 

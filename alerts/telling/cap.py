@@ -1,6 +1,6 @@
 """Alerts as CAP 1.2, the language of warning systems.
 
-Flows in: what is told, and what was sent of it before. Flows out: one XML document. Stops before any file.
+Flows in: an alert message, and what was sent of it before. Flows out: one XML document. Stops before any file.
 
 The life of an incident in CAP's words: `Alert` when it opens, `Update` while it grows, is confirmed, is over
 (`AllClear`) or expires (`expires` is then now), `Cancel` when it is retracted or turns out to be part of another one.
@@ -15,14 +15,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from xml.etree import ElementTree
 
 import shapely
 from shapely.geometry import shape
 
-from alerts.telling.kinds.kind import Telling
-from alerts.telling.words import SENSORS, SENTENCES, TEST, UNVERIFIED
+from alerts.telling.phrases import SENSORS, SENTENCES, TEST, UNVERIFIED
 from schemas.messages import Alert, IncidentState
 
 NAMESPACE = "urn:oasis:names:tc:emergency:cap:1.2"
@@ -43,20 +43,42 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 Fields = Sequence[tuple[str, object]]
 
 
-def cap(telling: Telling, alert: Alert) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """A message of the same alert that was sent before."""
+
+    sequence: int
+    sent_at: datetime
+
+
+def cap(alert: Alert, earlier: Sequence[Earlier], sender: str, *, is_test: bool = False) -> bytes:
     """One CAP message.
 
     Urgency and severity are Unknown: a satellite sees what has happened, not whom it threatens.
 
     Args:
-        telling: What is told.
-        alert: The same.
+        alert: What is told.
+        earlier: Messages of this alert before this one, in order, whoever got them.
+        sender: Who answers for it; no blank, comma, `<` or `&`.
+        is_test: Nothing has happened: a person tries a receiver.
 
     Returns:
         UTF-8 XML.
     """
     root = ElementTree.Element("alert", xmlns=NAMESPACE)
-    _append(root, _head(telling, alert))
+    references = " ".join(f"{sender},{identifier(alert, each.sequence)},{_time(each.sent_at)}" for each in earlier)
+    head: list[tuple[str, object]] = [
+        ("identifier", identifier(alert, alert.sequence)),
+        ("sender", sender),
+        ("sent", _time(alert.sent_at)),
+        ("status", "Test" if is_test else "Exercise" if alert.simulated else "Actual"),
+        ("msgType", "Alert" if not earlier else "Cancel" if alert.kind in CANCELLED else "Update"),
+        ("scope", "Public"),
+        ("note", TEST if is_test else "Simulated scenes: no real event." if alert.simulated else None),
+        ("references", references or None),
+        ("incidents", alert.incident.incident_id),
+    ]
+    _append(root, head)
     info = ElementTree.SubElement(root, "info")
     _append(info, _info(alert))
     for name, value in _parameters(alert):
@@ -67,31 +89,6 @@ def cap(telling: Telling, alert: Alert) -> bytes:
         _append(ElementTree.SubElement(area, "geocode"), [("valueName", "MGRS"), ("value", cell)])
     ElementTree.indent(root)
     return bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)) + b"\n"
-
-
-def _head(telling: Telling, alert: Alert) -> Fields:
-    sender = telling.settings.cap_sender
-    references = " ".join(
-        f"{sender},{identifier(alert, each.sequence)},{_time(each.sent_at)}" for each in telling.earlier
-    )
-    note = TEST if telling.is_test else "Simulated scenes: no real event." if alert.simulated else None
-    return [
-        ("identifier", identifier(alert, alert.sequence)),
-        ("sender", sender),
-        ("sent", _time(alert.sent_at)),
-        ("status", "Test" if telling.is_test else "Exercise" if alert.simulated else "Actual"),
-        ("msgType", _type(telling, alert)),
-        ("scope", "Public"),
-        ("note", note),
-        ("references", references or None),
-        ("incidents", alert.incident.incident_id),
-    ]
-
-
-def _type(telling: Telling, alert: Alert) -> str:
-    if not telling.earlier:
-        return "Alert"
-    return "Cancel" if alert.kind in CANCELLED else "Update"
 
 
 def identifier(alert: Alert, sequence: int) -> str:

@@ -14,8 +14,9 @@ from sqlalchemy import Engine, select
 
 from alerts.places import outlines
 from alerts.settings import NotifierSettings
+from alerts.telling.cap import Earlier
 from alerts.telling.deliveries import Due
-from alerts.telling.kinds.kind import Bundle, Earlier, Pictures, Telling, no_bundle, no_pictures
+from alerts.telling.kinds.kind import Bundle, Pictures, Telling, no_bundle, no_pictures
 from alerts.telling.receivers import Receiver
 from alerts.telling.recipients import RecordedRecipients
 from alerts.telling.told import Told, id_of

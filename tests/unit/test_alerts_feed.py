@@ -14,10 +14,11 @@ from lxml import etree
 from alerts.incidents.announce import outline
 from alerts.settings import NotifierSettings
 from alerts.telling.bounds import across, box, one_ring
+from alerts.telling.cap import Earlier
 from alerts.telling.feed import where
 from alerts.telling.folders import locked
 from alerts.telling.kinds.atom import AtomFeed
-from alerts.telling.kinds.kind import Earlier, Telling
+from alerts.telling.kinds.kind import Telling
 from alerts.telling.kinds.registry import made
 from alerts.telling.notify import trial_alert
 from schemas.cells import cell_at

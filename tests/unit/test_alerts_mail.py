@@ -23,7 +23,8 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 
 from alerts.settings import NotifierSettings
-from alerts.telling.kinds.kind import Earlier, OneAttempt, Picture, Telling
+from alerts.telling.cap import Earlier
+from alerts.telling.kinds.kind import OneAttempt, Picture, Telling
 from alerts.telling.kinds.mail import Mail
 from alerts.telling.kinds.registry import made, restored
 from alerts.telling.notify import trial_alert

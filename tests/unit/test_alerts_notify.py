@@ -24,9 +24,9 @@ from alerts.incidents.announce import outline
 from alerts.settings import NotifierSettings
 from alerts.telling import deliveries, receivers
 from alerts.telling.addresses import refuse_private
-from alerts.telling.cap import cap, category
+from alerts.telling.cap import Earlier, cap, category
 from alerts.telling.geojson import feature
-from alerts.telling.kinds.kind import Earlier, Telling
+from alerts.telling.kinds.kind import Telling
 from alerts.telling.kinds.terminal import write_line
 from alerts.telling.notifying import Notifier
 from alerts.telling.webhook import retry_after, sign
@@ -151,7 +151,7 @@ def telling(message: Alert, *earlier: Earlier, sender: str = "t@example.org", **
 
 
 def in_cap(message: Alert, *earlier: Earlier) -> bytes:
-    return cap(telling(message, *earlier), message)
+    return cap(message, earlier, "t@example.org")
 
 
 def store(engine: Engine, *messages: Alert) -> None:

@@ -14,7 +14,8 @@ from pystac.validation.stac_validator import JsonSchemaSTACValidator
 
 from alerts.incidents.announce import outline
 from alerts.settings import NotifierSettings
-from alerts.telling.kinds.kind import Earlier, Telling
+from alerts.telling.cap import Earlier
+from alerts.telling.kinds.kind import Telling
 from alerts.telling.kinds.registry import made
 from alerts.telling.kinds.stac import StacCollection
 from alerts.telling.notify import trial_alert

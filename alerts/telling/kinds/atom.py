@@ -17,7 +17,6 @@ from urllib.parse import urlsplit
 import structlog
 from pydantic import Field
 
-from alerts.telling.cap import cap
 from alerts.telling.feed import Entry, entry, read_feed, write_feed
 from alerts.telling.folders import locked, write_file
 from alerts.telling.geojson import collection, told
@@ -65,7 +64,7 @@ class AtomFeed(Kind):
                 return
             write_file(folder / f"{name}.geojson", json.dumps(collection([told(telling)]), indent=1).encode() + b"\n")
             if isinstance(telling.message, Alert):
-                write_file(folder / f"{name}.cap.xml", cap(telling, telling.message))
+                write_file(folder / f"{name}.cap.xml", telling.cap(telling.message))
             others = [each for each in known.values() if each.name != name and not each.is_test]
             entries = sorted([entry(telling, self.base_url), *others], key=lambda each: each.updated, reverse=True)
             kept = entries[: self.newest]

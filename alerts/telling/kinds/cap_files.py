@@ -8,7 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar, Self
 
-from alerts.telling.cap import cap
 from alerts.telling.folders import write_file
 from alerts.telling.kinds.kind import Kind, Telling, checked_folder
 from schemas.messages import Alert
@@ -35,4 +34,4 @@ class CapFiles(Kind):
     def tell(self, telling: Telling) -> None:
         """Write the file; a second attempt overwrites it with the same. Notices pass by."""
         if isinstance(telling.message, Alert):
-            write_file(Path(self.folder) / f"{telling.stem}.cap.xml", cap(telling, telling.message))
+            write_file(Path(self.folder) / f"{telling.stem}.cap.xml", telling.cap(telling.message))

@@ -14,7 +14,8 @@ from alerts.telling import chat
 from alerts.telling.chat_process import scheme
 from alerts.telling.kinds.kind import MASK, Kind, Telling
 from alerts.telling.lines import group_text
-from alerts.telling.words import OVER, facts, headline, paragraphs, title
+from alerts.telling.phrases import OVER
+from alerts.telling.words import facts, headline, paragraphs, title
 from schemas.errors import DeliveryFailed, SettingsError, UsageError
 from schemas.messages import Alert, IncidentState
 

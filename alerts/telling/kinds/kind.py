@@ -9,7 +9,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from pathlib import Path
 from typing import ClassVar, Protocol, Self
 from uuid import UUID
@@ -17,6 +16,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict
 
 from alerts.settings import NotifierSettings
+from alerts.telling.cap import Earlier, cap
 from alerts.telling.lines import reminder
 from alerts.telling.told import Told, id_of, simulated
 from schemas.errors import UsageError
@@ -45,14 +45,6 @@ Pictures = Callable[[Alert], Sequence[Picture]]
 """The pictures of an alert, the most telling first; none where there are none. Bounded in time by whoever gives it."""
 Bundle = Callable[[Alert], bytes | None]
 """The evidence of an alert as a zip file, or none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Earlier:
-    """A message of the same alert that was sent before."""
-
-    sequence: int
-    sent_at: datetime
 
 
 class Recipients(Protocol):
@@ -139,6 +131,10 @@ class Telling:
     def stem(self) -> str:
         """Name of a file with this message: sorts by time, and the same message always overwrites itself."""
         return f"{self.message.sent_at:%Y%m%dT%H%M%SZ}-{self.subject_id}-{self.message.sequence}"
+
+    def cap(self, alert: Alert) -> bytes:
+        """Its alert as CAP."""
+        return cap(alert, self.earlier, self.settings.cap_sender, is_test=self.is_test)
 
     @property
     def mark(self) -> str:

@@ -17,7 +17,6 @@ from uuid import UUID
 import structlog
 from pydantic import Field
 
-from alerts.telling.cap import cap
 from alerts.telling.folders import locked, write_file
 from alerts.telling.geojson import collection as features
 from alerts.telling.geojson import told
@@ -68,7 +67,7 @@ class StacCollection(Kind):
                 log.info("collection has a later message already", receiver=telling.receiver, incident_id=name)
                 return
             write_file(path.parent / "alert.geojson", json.dumps(features([told(telling)]), indent=1).encode() + b"\n")
-            write_file(path.parent / "alert.cap.xml", cap(telling, alert))
+            write_file(path.parent / "alert.cap.xml", telling.cap(alert))
             if evidence is not None:
                 write_file(path.parent / "evidence.zip", evidence)
             files = [file for file in ASSETS if (path.parent / file).exists()]

@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Engine, select
 from sqlalchemy.orm import Session
 
 from alerts.telling.lines import one_line
+from alerts.telling.reminders import acknowledgement
 from alerts.telling.told import is_over, newest
 from schemas.database import reading, transaction
 from schemas.errors import NotFound, UsageError
@@ -50,7 +51,7 @@ class Acknowledgement:
 
 
 def acknowledge(engine: Engine, name: str, *, person: str, note: str = "") -> Acknowledgement:
-    """Take an alert in hand: it is not told again and not escalated; news of it still come.
+    """Take an alert in hand: it is not told again and not escalated, unless it is reopened; news of it still come.
 
     Args:
         engine: The database.
@@ -68,8 +69,7 @@ def acknowledge(engine: Engine, name: str, *, person: str, note: str = "") -> Ac
     who, said = one_line(person, "name", LONGEST_NAME), _note(note)
     with transaction(engine) as session:
         alert = find_alert(session, name, lock=True)
-        row = session.get(AcknowledgementRow, alert.alert_id)
-        if row is None and is_over(alert):
+        if is_over(alert) and acknowledgement(session, alert.alert_id) is None:
             raise NotFound(f"alert {_short(alert)} is {alert.kind.value}: there is nothing to take in hand any more")
         return _acknowledged(session, alert, who, said)
 
@@ -146,8 +146,8 @@ def verdicts_on(engine: Engine, alert_id: UUID) -> list[Verdict]:
 def answers(session: Session, alert_ids: Sequence[UUID]) -> dict[UUID, dict[str, object]]:
     """What has been answered to some alerts, as listings show it: `acknowledged` and `verdicts` of each."""
     found: dict[UUID, dict[str, object]] = {each: {"acknowledged": None, "verdicts": []} for each in alert_ids}
-    taken = session.scalars(select(AcknowledgementRow).where(AcknowledgementRow.alert_id.in_(alert_ids)))
-    for row in taken:
+    known = session.scalars(select(AcknowledgementRow.alert_id).where(AcknowledgementRow.alert_id.in_(alert_ids)))
+    for row in filter(None, [acknowledgement(session, each) for each in known.all()]):
         found[row.alert_id]["acknowledged"] = {
             "person": row.person,
             "note": row.note,
@@ -199,17 +199,18 @@ def find_alert(session: Session, name: str, *, lock: bool = False) -> Alert:
 
 
 def _acknowledged(session: Session, alert: Alert, person: str, note: str) -> Acknowledgement:
-    row = session.get(AcknowledgementRow, alert.alert_id)
+    row = acknowledgement(session, alert.alert_id)
     first = row is None
     if row is None:
-        row = AcknowledgementRow(
-            alert_id=alert.alert_id,
-            sequence=alert.sequence,
-            person=person,
-            note=note,
-            acknowledged_at=datetime.now(UTC),
+        row = session.merge(
+            AcknowledgementRow(
+                alert_id=alert.alert_id,
+                sequence=alert.sequence,
+                person=person,
+                note=note,
+                acknowledged_at=datetime.now(UTC),
+            )
         )
-        session.add(row)
     return Acknowledgement(row.alert_id, row.person, row.note, row.acknowledged_at, first)
 
 

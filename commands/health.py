@@ -11,6 +11,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import typer
@@ -58,6 +59,7 @@ def status(data: Data = None, as_json: Json = False) -> None:
 def _counts(stack: Stack) -> dict[str, int]:
     from sqlalchemy import func, select
 
+    from alerts.telling.silences import in_force
     from schemas.database import connect, reading
     from schemas.tables import AcquisitionRow, AlertRow, DeadLetterRow, DeliveryRow, IncidentRow, QueryRow
 
@@ -68,6 +70,9 @@ def _counts(stack: Stack) -> dict[str, int]:
         counts["queries"] = session.scalar(active) or 0
         for name, row in (("incidents", IncidentRow), ("alerts", AlertRow), ("deliveries", DeliveryRow)):
             counts[name] = session.scalar(select(func.count()).select_from(row)) or 0
+        failed = select(func.count()).select_from(DeliveryRow).where(DeliveryRow.state == "failed")
+        counts["deliveries_failed"] = session.scalar(failed) or 0
+        counts["silences_in_force"] = len(in_force(session, datetime.now(UTC)))
         dead = select(func.count()).select_from(DeadLetterRow).where(DeadLetterRow.redriven_at.is_(None))
         counts["dead_letters"] = session.scalar(dead) or 0
     return counts

@@ -20,11 +20,11 @@ from sqlalchemy.orm import Session
 from alerts.locks import serialise
 from alerts.telling import silences
 from alerts.telling.routes import Route, route_named
-from alerts.telling.told import Told, is_over, newest
+from alerts.telling.told import REOPENED, Told, is_over, newest
 from alerts.telling.ways import Way, new_delivery
 from schemas.database import reading, transaction
 from schemas.messages import Alert, DeliveryState, utc
-from schemas.tables import AcknowledgementRow, DeliveryRow, ReminderRow
+from schemas.tables import AcknowledgementRow, AlertRow, DeliveryRow, ReminderRow
 
 LOOK_AGAIN = timedelta(minutes=1)
 """How often a silenced alert is looked at: its silence may be ended early."""
@@ -48,6 +48,8 @@ def start(session: Session, route: Route, told: Told, told_at: datetime) -> None
             alert_id=told.alert_id, route=route.name, started_at=told_at, told_at=told_at, repeats=0, steps=0
         )
         session.add(row)
+    if told.kind.value == REOPENED:
+        row.started_at, row.steps = told_at, 0
     row.told_at = max(row.told_at, told_at)
     row.next_at = None if needless(session, told.alert_id) else _next_at(row, route)
 
@@ -72,11 +74,22 @@ def remind(engine: Engine, now: datetime) -> int:
 
 def needless(session: Session, alert_id: UUID) -> str:
     """Why an alert need not be told again; empty where it must."""
-    answered = session.get(AcknowledgementRow, alert_id)
+    answered = acknowledgement(session, alert_id)
     if answered is not None:
         return f"{answered.person} acknowledged it at {utc(answered.acknowledged_at)}"
     alert = newest(session, alert_id)
     return f"it is {alert.kind.value}" if alert is not None and is_over(alert) else ""
+
+
+def acknowledgement(session: Session, alert_id: UUID) -> AcknowledgementRow | None:
+    """Who has an alert in hand; none where nobody has, or where it has been reopened since."""
+    row = session.get(AcknowledgementRow, alert_id)
+    if row is None:
+        return None
+    reopened = select(AlertRow.sequence).where(
+        AlertRow.alert_id == alert_id, AlertRow.sequence > row.sequence, AlertRow.kind == REOPENED
+    )
+    return row if session.scalar(reopened.limit(1)) is None else None
 
 
 def _remind(session: Session, row: ReminderRow, now: datetime) -> int:

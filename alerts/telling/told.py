@@ -23,6 +23,8 @@ Told = Alert | Notice
 What = Literal["alert", "notice"]
 OVER = frozenset({"resolved", "retracted", "expired", "merged"})
 """States of an incident that is no longer going on."""
+REOPENED = "reopened"
+"""Kind of a message that says that what was over goes on: what people answered before was about another time."""
 
 
 def what(told: Told) -> What:

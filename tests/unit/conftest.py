@@ -8,10 +8,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import structlog
 from sqlalchemy import select
 
 from schemas.database import connect, migrate, reading, transaction
 from schemas.errors import DeliveryFailed
+
+
+@pytest.fixture(autouse=True)
+def logs_as_they_were() -> Iterator[None]:
+    """A command sends logs to the standard error of its test, which is closed when the next test logs."""
+    yield
+    structlog.reset_defaults()
 
 
 @dataclass

@@ -185,3 +185,16 @@ def test_two_routes_that_remind_the_same_receivers_do_not_get_in_each_others_way
     ]
     assert told(desk.pass_time(seconds=2 * QUARTER)) == [("screen", 1, "repeat 1")]
     assert len({each.key for each in desk.told}) == len(desk.told)
+
+
+def test_what_is_reopened_is_told_again_and_escalated_anew(desk, monkeypatch):
+    monkeypatch.setattr("alerts.telling.reminders.REOPENED", "growing")  # in the place of reopened
+    desk.route(steps=STEPS)
+    desk.tell(desk.alert())
+    desk.pass_time(seconds=QUARTER)
+    acknowledge(desk.engine, FIRE, person="Ada")
+    assert told(desk.pass_time(days=1)) == []
+    desk.tell(desk.alert(sequence=2, kind="growing"))
+    assert told(desk.pass_time(seconds=QUARTER)) == [("hook", 2, "step 1")]
+    assert acknowledge(desk.engine, FIRE, person="Bo").person == "Bo"
+    assert told(desk.pass_time(days=1)) == []

@@ -109,6 +109,7 @@ def test_a_silence_is_added_shown_and_ended(desk, run):
     assert f"silence {which} is in force" in run("route", "test", FIRE)[1]
     assert f"silence {which}" in run("alerts", "show", FIRE)[1]
     assert "in force" in run("silence", "list")[1]
+    assert json.loads(run("status", "--json")[1])["counts"]["silences_in_force"] == 1
     assert run("silence", "end", which, "--by", "Bo") == (0, f"silence {which} is over\n", "")
     assert run("silence", "list")[1] == "none\n"
     assert "over" in run("silence", "list", "--all")[1]

@@ -22,7 +22,7 @@ STATES = {
 }
 """One word for a line."""
 SENTENCES = {
-    IncidentState.OPENED: "First told: these cells match, and they did not before.",
+    IncidentState.OPENED: "Opened: these cells match the query.",
     IncidentState.GROWING: "It has grown: more cells match.",
     IncidentState.CONFIRMED: "Confirmed: another sensor or a second pass has seen it as well.",
     IncidentState.RESOLVED: "Resolved: later passes saw the place and no longer show it.",

@@ -87,7 +87,7 @@ def test_a_message_arrives_with_the_most_important_first(room):
     receiver(room.url()).tell(telling())
     (got,) = room.got
     assert got["title"] == "wildfire burn scar: opened, 1 km2 around 0.303N 0.202E (cell 31NAA8833)"
-    assert got["message"].startswith("First told")
+    assert got["message"].startswith("Opened: these cells match")
     assert "scenes: test-item" in got["message"]
     assert got["type"] == "warning"
 

@@ -156,7 +156,7 @@ def test_a_letter_has_text_html_and_pictures_that_the_html_shows(post, box):
     assert letter["Date"] == "Wed, 01 Jul 2026 10:31:15 +0000"
     assert letter.get_content_type() == "multipart/alternative"
     found = parts(letter)
-    assert "First told" in found["text/plain"].get_content()
+    assert "Opened: these cells match" in found["text/plain"].get_content()
     assert "cell 31NAA8833" in found["text/plain"].get_content()
     png = found["image/png"]
     assert png.get_content() == PNG

@@ -270,7 +270,7 @@ class ReceiverRow(Base):
     __tablename__ = "receivers"
     name: Mapped[str] = mapped_column(String(100), primary_key=True)
     kind: Mapped[str] = mapped_column(String(20))
-    """terminal, webhook, cap, geojson."""
+    """As in `alerts.telling.kinds`: terminal, webhook, email, …"""
     settings: Mapped[dict[str, object]] = mapped_column(JSON)
     added_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
@@ -363,6 +363,18 @@ class ReminderRow(Base):
     """How many of the route's have been told."""
     next_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
     """When to look again; none: it is over."""
+
+
+class RecipientRow(Base):
+    """What became of a delivery at one recipient of several (mailboxes, chats): who has it is not told twice."""
+
+    __tablename__ = "recipients"
+    delivery_id: Mapped[UUID] = mapped_column(primary_key=True)
+    recipient: Mapped[str] = mapped_column(String(320), primary_key=True)
+    """A mail address, or what stands for an address that is secret."""
+    refusal: Mapped[str | None] = mapped_column(String(500))
+    """Why it will never be taken; none: it was taken."""
+    settled_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class DeadLetterRow(Base):

@@ -21,12 +21,11 @@ from sqlalchemy import Engine
 
 from alerts.settings import NotifierSettings
 from alerts.telling import deliveries, reminders
-from alerts.telling.notice_forms import NO_NOTICES
 from alerts.telling.notify import tell
-from alerts.telling.receivers import TOGETHER, Receiver, list_receivers
+from alerts.telling.receivers import Receiver, list_receivers
 from alerts.telling.told import Told, id_of, what
 from alerts.telling.webhook import ReceiverBusy
-from schemas.errors import DeliveryFailed
+from schemas.errors import DeliveryFailed, DeliveryRefused
 from schemas.messages import DeliveryState
 from schemas.notices import Notice
 
@@ -69,7 +68,7 @@ class Notifier:
         """Attempt everything that is due; a receiver that fails is left alone until its next turn."""
         with self._lock:
             receivers = {receiver.name: receiver for receiver in list_receivers(self._engine, self._data)}
-            together = [name for name, receiver in receivers.items() if receiver.kind in TOGETHER]
+            together = [name for name, receiver in receivers.items() if receiver.way.gathers]
             hold = timedelta(seconds=self._settings.timeout_s) + LEASE_MARGIN
             reminders.remind(self._engine, self._clock())
             while (due := deliveries.claim(self._engine, hold, together=together, now=self._clock())) is not None:
@@ -79,7 +78,7 @@ class Notifier:
         if receiver is None:
             deliveries.give_up(self._engine, due, "there is no such receiver any more")
             return
-        if isinstance(due.told, Notice) and receiver.kind in NO_NOTICES:
+        if isinstance(due.told, Notice) and not receiver.way.tells_notices:
             reason = f"a receiver of kind {receiver.kind} has no form for notices"
             deliveries.give_up(self._engine, due, reason, DeliveryState.WITHDRAWN)
             return
@@ -93,6 +92,9 @@ class Notifier:
         }
         try:
             tell(self._engine, receiver, due, self._settings)
+        except DeliveryRefused as error:
+            deliveries.give_up(self._engine, due, str(error))
+            log.warning("delivery refused", error=str(error), **fields)
         except DeliveryFailed as error:
             wait = deliveries.wait_after(due.attempt, self._settings)
             if isinstance(error, ReceiverBusy):

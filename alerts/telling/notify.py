@@ -16,6 +16,7 @@ from typing import TextIO
 
 from sqlalchemy import Engine, select
 
+from alerts.incidents.other_sensor import sentence
 from alerts.places import centres
 from alerts.settings import NotifierSettings
 from alerts.telling import webhook
@@ -61,6 +62,7 @@ def write_line(alert: Alert, stream: TextIO) -> None:
         f" {len(incident.cells)} km2 around {abs(lat):.3f}{'N' if lat >= 0 else 'S'}"
         f" {abs(lon):.3f}{'E' if lon >= 0 else 'W'} (cell {best}), {'+'.join(incident.sensors)},"
         f" score {incident.score:.3f}, sensed {utc(incident.last_sensing_at)}"
+        f"{'' if alert.other_sensor is None else '; ' + sentence(alert.other_sensor).rstrip('.')}"
         f" [{str(alert.alert_id)[:8]} #{alert.sequence}]"
     )
     try:

@@ -22,6 +22,7 @@ from xml.etree import ElementTree
 import shapely
 from shapely.geometry import shape
 
+from alerts.incidents.other_sensor import sentence
 from alerts.telling.phrases import SENSORS, SENTENCES, TEST, UNVERIFIED
 from schemas.messages import Alert, IncidentState
 
@@ -122,7 +123,8 @@ def _info(alert: Alert) -> Fields:
             "description",
             f"{SENTENCES[alert.kind]} Satellite images by {seen} match the standing query “{alert.query}” in"
             f" {len(incident.cells)} cells of 1 km², first sensed {_time(incident.first_sensing_at)}, last"
-            f" {_time(incident.last_sensing_at)}. Highest score {incident.score:.3f}. {UNVERIFIED}",
+            f" {_time(incident.last_sensing_at)}. Highest score {incident.score:.3f}."
+            f"{'' if alert.other_sensor is None else ' ' + sentence(alert.other_sensor)} {UNVERIFIED}",
         ),
         ("instruction", OVER_NOT_SAFE if alert.kind is IncidentState.RESOLVED else None),
     ]

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 
 from shapely.geometry import shape
 
+from alerts.incidents.other_sensor import sentence
 from alerts.places import centres
+from alerts.telling.phrases import NOTICES
 from alerts.telling.told import Told, id_of, simulated
 from schemas.errors import UsageError
 from schemas.messages import Alert, utc
@@ -101,11 +103,14 @@ def _alert(alert: Alert) -> str:
     return (
         f"{'SIMULATED ' if alert.simulated else ''}ALERT {alert.query}: {alert.kind.value}, {area(alert)},"
         f" {'+'.join(incident.sensors)}, score {incident.score:.3f}, sensed {utc(incident.last_sensing_at)}"
+        f"{'' if alert.other_sensor is None else '; ' + sentence(alert.other_sensor).rstrip('.')}"
         f" [{str(alert.alert_id)[:8]} #{alert.sequence}]"
     )
 
 
 def _notice(notice: Notice) -> str:
     about = f" {notice.query}" if notice.query else ""
-    over = " over" if notice.cleared else ""
-    return f"NOTICE{about}: {notice.kind.value}{over}: {notice.text} [{str(notice.notice_id)[:8]} #{notice.sequence}]"
+    over = ", over" if notice.cleared else ""
+    return (
+        f"NOTICE{about}: {NOTICES[notice.kind]}{over}: {notice.text} [{str(notice.notice_id)[:8]} #{notice.sequence}]"
+    )

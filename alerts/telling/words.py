@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from alerts.incidents.other_sensor import sentence
 from alerts.telling import lines
 from alerts.telling.kinds.kind import Telling
 from alerts.telling.lines import area, printable
-from alerts.telling.phrases import NOTICES, SENSORS, SENTENCES, STATES, TEST, UNVERIFIED
-from schemas.messages import OtherSensor, utc
+from alerts.telling.phrases import NOTICES, SENSORS, SENTENCES, TEST, UNVERIFIED
+from schemas.messages import utc
 from schemas.notices import Notice
 
 
@@ -37,7 +38,7 @@ def headline(telling: Telling) -> str:
     message = telling.message
     if isinstance(message, Notice):
         return printable(telling.mark + ("Over: " if message.cleared else "") + message.text)
-    return printable(f"{telling.mark}{message.query}: {STATES[message.kind]}, {area(message)}")
+    return printable(f"{telling.mark}{message.query}: {message.kind.value}, {area(message)}")
 
 
 def paragraphs(telling: Telling) -> Iterator[str]:
@@ -64,14 +65,14 @@ def facts(telling: Telling) -> list[tuple[str, str]]:
     incident = message.incident
     known = [
         ("query", message.query),
-        ("state", STATES[message.kind]),
+        ("state", message.kind.value),
         ("where", area(message)),
         ("seen by", " and ".join(SENSORS[sensor] for sensor in incident.sensors)),
         ("first sensed", utc(incident.first_sensing_at)),
         ("last sensed", utc(incident.last_sensing_at)),
         ("highest score", f"{incident.score:.3f}"),
         ("surprise", _surprise(incident.expected_every_days)),
-        ("other sensor", _other(message.other_sensor)),
+        ("other sensor", "" if message.other_sensor is None else sentence(message.other_sensor)),
         ("why", incident.why or ""),
         ("merged into", "" if incident.merged_into is None else str(incident.merged_into)),
         ("scenes", ", ".join(incident.item_ids[:5]) + (" …" if len(incident.item_ids) > 5 else "")),
@@ -88,15 +89,3 @@ def _surprise(every_days: float | None) -> str:
         if every_days >= 2 * days:
             return f"to be expected once in {every_days / days:.0f} {unit} in this query's area"
     return f"to be expected {1 / every_days:.1f} times a day in this query's area" if every_days > 0 else ""
-
-
-def _other(other: OtherSensor | None) -> str:
-    """What the other sensor has seen, or when it comes."""
-    if other is None:
-        return ""
-    name = SENSORS[other.sensor]
-    if other.looked_at is not None and other.saw is not None:
-        return f"{name} looked on {utc(other.looked_at)}: {other.saw}"
-    if other.next_expected_at is not None:
-        return f"{name} has not looked since; expected on {utc(other.next_expected_at)}"
-    return f"{name} has not looked since; too few passes are known to say when it comes"

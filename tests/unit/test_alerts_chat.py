@@ -70,7 +70,10 @@ def room() -> Iterator[Room]:
 
 
 def alert(**more) -> Alert:
-    return trial_alert("one", NOW).model_copy(update={"query": "wildfire burn scar", "simulated": False} | more)
+    one = trial_alert("one", NOW)
+    incident = one.incident.model_copy(update={"state": more.get("kind", one.kind)})
+    update = {"query": "wildfire burn scar", "simulated": False, "incident": incident}
+    return one.model_copy(update=update | more)
 
 
 def telling(*messages: Alert | Notice, timeout_s: float = 5, **more) -> Telling:

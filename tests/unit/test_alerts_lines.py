@@ -30,8 +30,8 @@ def telling(*told) -> Telling:
 def test_a_notice_is_one_line_whether_raised_or_over(desk):
     raised, over = desk.notice(), desk.notice(cleared=True)
     short = str(raised.notice_id)[:8]
-    assert line(raised) == f"NOTICE: blind: not seen for 21 days [{short} #1]"
-    assert line(over) == f"NOTICE: blind over: not seen for 21 days [{short} #2]"
+    assert line(raised) == f"NOTICE: not watched: not seen for 21 days [{short} #1]"
+    assert line(over) == f"NOTICE: not watched, over: not seen for 21 days [{short} #2]"
 
 
 def test_what_is_told_again_says_so(desk):
@@ -49,7 +49,7 @@ def test_several_have_a_subject_and_a_line_each_as_they_stand_now(desk):
     assert [each.split(",")[0] for each in text.splitlines()] == [
         "ALERT burn scar: growing",
         "ALERT flooded fields  [2J: opened",
-        f"NOTICE: blind: not seen for 21 days [{text.splitlines()[2].split('[')[1]}",
+        f"NOTICE: not watched: not seen for 21 days [{text.splitlines()[2].split('[')[1]}",
     ]
     assert "\x1b" not in text
 

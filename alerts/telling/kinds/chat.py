@@ -14,7 +14,7 @@ from alerts.telling import chat
 from alerts.telling.chat_process import scheme
 from alerts.telling.kinds.kind import MASK, Kind, Telling
 from alerts.telling.lines import group_text
-from alerts.telling.phrases import OVER
+from alerts.telling.told import is_over
 from alerts.telling.words import facts, headline, paragraphs, title
 from schemas.errors import DeliveryFailed, SettingsError, UsageError
 from schemas.messages import Alert, IncidentState
@@ -110,7 +110,7 @@ def mood(telling: Telling) -> str:
         message = part.message
         if isinstance(message, Alert):
             over = "success" if message.kind is IncidentState.RESOLVED else "info"
-            moods.add(over if message.kind in OVER else "warning")
+            moods.add(over if is_over(message) else "warning")
         else:
             moods.add("success" if message.cleared else "warning")
     return next(each for each in ("warning", "info", "success") if each in moods)

@@ -1,5 +1,10 @@
-"""Why an alert was raised: pictures, scores, bands, look-alikes.
+"""Why an alert was raised: pictures, scores, bands, look-alikes, and the bundle that keeps them.
 
-In: an alert, the stores, and the scenes where the catalogue still has them. Out: an explanation. Stops before judging:
-verdicts are people's (`schemas.verdicts`).
+In: an alert, the stores, and the scenes where the catalogue still has them. Out: an explanation, a zip file, and what
+goes along with messages (`artist`, `packer`). Stops before judging: verdicts are people's (`schemas.verdicts`).
 """
+
+from alerts.evidence.enclosed import artist, packer
+from alerts.evidence.picture import Picture
+
+__all__ = ["Picture", "artist", "packer"]

@@ -80,6 +80,7 @@ def test_a_query_lives_and_ends(run: Run) -> None:
         (["backfill", "x", "--from", "2026-02-01", "--to", "2026-01-01"], "before"),
         (["backfill", "x", "--from", "yesterday", "--to", "2026-01-01"], "2026-06-01"),
         (["receiver", "add", "r", "http://127.0.0.1:1/hook"], "private"),
+        (["alerts", "explain", "ffffffff"], "tocsin alerts list"),
         (["dead-letters", "redrive"], "--all"),
         (["dead-letters", "show", "zzz"], "no dead letter"),
         (["search", "  "], "blank"),

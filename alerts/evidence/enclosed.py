@@ -40,8 +40,10 @@ def artist(
         A function that may raise `StoreUnavailable`: database or archive does not answer.
     """
 
+    only = settings.model_copy(update={"lookalikes": 0})
+
     def draw(alert: Alert) -> list[Picture]:
-        drawn = _explained(engine, open_archive, settings, reading, alert).pictures
+        drawn = _explained(engine, open_archive, only, reading, alert).pictures
         plates = [picture for picture in drawn if picture.name != MAP]
         charts = [picture for picture in drawn if picture.name == MAP]
         return within([*plates[:1], *charts, *plates[1:]], settings.mail_bytes)

@@ -22,7 +22,7 @@ from alerts.evidence.told import Told
 from alerts.places import outlines
 from archive import Archive, ArchiveFilter, Hit
 from schemas.database import reading
-from schemas.messages import Embedding, Match, Sensor, StandingQuery
+from schemas.messages import Match, Sensor, StandingQuery
 from schemas.tables import MatchRow, QueryRow, VerdictRow
 from schemas.verdicts import Verdict
 
@@ -111,7 +111,7 @@ def lookalikes(engine: Engine, archive: Archive, told: Told, look: Look, limit: 
         for hit in archive.search(look.vector, release=look.release, filter=filter, limit=limit * 4)
     ]
     with reading(engine) as session:
-        nearest = tuple(_with_verdicts(session, told, hit) for hit in best_of_each_cell(hits, limit))
+        nearest = _with_verdicts(session, told, best_of_each_cell(hits, limit))
         judged = _judged_scenes(session, match, incident.incident_id)
         if not judged:
             return Lookalikes(match.cell, match.sensor, nearest, ())
@@ -122,7 +122,7 @@ def lookalikes(engine: Engine, archive: Archive, told: Told, look: Look, limit: 
         )
         found = archive.search(look.vector, release=look.release, filter=only, limit=limit * 10)
         known = [hit for hit in found if (hit.embedding.cell, hit.embedding.physical_key) in judged]
-        best = tuple(_with_verdicts(session, told, hit) for hit in best_of_each_cell(known, limit))
+        best = _with_verdicts(session, told, best_of_each_cell(known, limit))
     return Lookalikes(match.cell, match.sensor, nearest, best)
 
 
@@ -135,9 +135,21 @@ def best_of_each_cell(hits: Sequence[Hit], limit: int) -> list[Hit]:
     return list(best.values())[:limit]
 
 
-def _with_verdicts(session: Session, told: Told, hit: Hit) -> Lookalike:
+def _with_verdicts(session: Session, told: Told, hits: Sequence[Hit]) -> tuple[Lookalike, ...]:
+    """Hits with what was alerted and said there; matches are looked up for all of them at once."""
+    points = [hit.embedding for hit in hits]
+    wanted = select(MatchRow).where(MatchRow.cell.in_([point.cell for point in points])).order_by(MatchRow.match_id)
+    by_look: dict[tuple[str, str, datetime], list[MatchRow]] = {}
+    for row in session.scalars(wanted):
+        by_look.setdefault((row.cell, row.sensor, row.sensing_at), []).append(row)
+    return tuple(
+        _lookalike(session, told, hit, by_look.get((point.cell, point.sensor, point.sensing_at), []))
+        for hit, point in zip(hits, points, strict=True)
+    )
+
+
+def _lookalike(session: Session, told: Told, hit: Hit, matches: Sequence[MatchRow]) -> Lookalike:
     point = hit.embedding
-    matches = _matches_of(session, point)
     sentences = {query_id: _sentence(session, query_id) for query_id in dict.fromkeys(m.query_id for m in matches)}
     return Lookalike(
         cell=point.cell,
@@ -150,14 +162,6 @@ def _with_verdicts(session: Session, told: Told, hit: Hit) -> Lookalike:
         alerted=tuple(sorted(set(sentences.values()))),
         verdicts=tuple(_verdicts(session, told, matches, sentences, point.cell)),
     )
-
-
-def _matches_of(session: Session, point: Embedding) -> list[MatchRow]:
-    """Matches of one look at one cell, by any query."""
-    wanted = select(MatchRow).where(
-        MatchRow.cell == point.cell, MatchRow.sensor == point.sensor, MatchRow.sensing_at == point.sensing_at
-    )
-    return list(session.scalars(wanted.order_by(MatchRow.match_id)))
 
 
 def _verdicts(

@@ -1,6 +1,6 @@
-"""What an operator may tune of matching and telling.
+"""What an operator may tune of matching, telling and explaining.
 
-Flows in: `TOCSIN_MATCHER_…` and `TOCSIN_NOTIFIER_…` environment variables. Flows out: one frozen object a service,
+Flows in: `TOCSIN_MATCHER_…`, `TOCSIN_NOTIFIER_…`, `TOCSIN_EVIDENCE_…` variables. Flows out: one frozen object each,
 built in its `main()`. Stops before addresses: those are `schemas.settings`.
 """
 
@@ -89,3 +89,27 @@ class NotifierSettings(BaseSettings):
     """How often due deliveries are looked for, seconds."""
     cap_sender: str = Field(default="tocsin@localhost", pattern=r"^[^\s<&,]+$")
     """Sender of CAP messages: who answers for them; an address of the operator's own domain."""
+
+
+class EvidenceSettings(BaseSettings):
+    """Explanations of alerts: pictures, what carried a match, look-alikes."""
+
+    model_config = SettingsConfigDict(env_prefix="TOCSIN_EVIDENCE_", frozen=True, use_attribute_docstrings=True)
+
+    cells: int = Field(default=4, ge=1, le=20)
+    """Cells of an incident that are shown before and after, the highest scores first: neighbours look alike."""
+    max_cloud: float = Field(default=0.05, ge=0, le=1)
+    """Cloud fraction up to which an earlier look counts as clear; where none is, the clearest one is shown."""
+    deadline_s: float = Field(default=300, gt=0, le=86_400)
+    """Longest time for reading the pixels of one explanation, seconds; what is not read by then is left out."""
+    history_points: int = Field(default=10_000, ge=10, le=1_000_000)
+    """Longest time series of one cell by one sensor that is read from the archive (384 float32 each: 15 MB); a longer
+    one counts as none. Ten years are about 1500."""
+    lookalikes: int = Field(default=5, ge=0, le=100)
+    """Look-alikes of each match shown; none are looked for with 0."""
+    mail_cells: int = Field(default=2, ge=0, le=20)
+    """The same as `cells` for pictures that go with a message, which has to leave soon."""
+    mail_deadline_s: float = Field(default=30, gt=0, le=3600)
+    """The same as `deadline_s` for them."""
+    mail_bytes: int = Field(default=4_000_000, ge=0, le=100_000_000)
+    """Pictures of one message together, bytes; the last ones are left out. Many mail servers refuse 10 MB."""

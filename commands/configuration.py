@@ -20,13 +20,22 @@ Every setting is an environment variable; there is no configuration file. Made f
 
 def settings_classes() -> list[type[BaseSettings]]:
     """Every settings class, in the order in which data flows."""
-    from alerts.settings import MatcherSettings, NotifierSettings
+    from alerts.settings import EvidenceSettings, MatcherSettings, NotifierSettings
     from encoders.cache import CacheSettings
     from encoders.settings import EncoderSettings
     from ingest.settings import IngestSettings
     from schemas.bus import BusSettings
 
-    return [Stack, IngestSettings, BusSettings, EncoderSettings, CacheSettings, MatcherSettings, NotifierSettings]
+    return [
+        Stack,
+        IngestSettings,
+        BusSettings,
+        EncoderSettings,
+        CacheSettings,
+        MatcherSettings,
+        NotifierSettings,
+        EvidenceSettings,
+    ]
 
 
 def render(classes: list[type[BaseSettings]]) -> str:

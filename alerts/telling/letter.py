@@ -15,7 +15,6 @@ from email.utils import format_datetime
 from html import escape
 
 from alerts.telling.kinds.kind import Picture, Telling
-from alerts.telling.pictures import drawn
 from alerts.telling.words import facts, headline, paragraphs, title
 from schemas.messages import stable_id
 
@@ -27,16 +26,19 @@ _STYLE = "font-family:sans-serif;color:#222"
 _NOT_FOR_NAMES = re.compile(r"[^A-Za-z0-9._-]")
 
 
-def letter(telling: Telling, sender: str, recipients: Sequence[str], most_bytes: int) -> EmailMessage:
+def letter(
+    telling: Telling, drawn: Sequence[Picture], sender: str, recipients: Sequence[str], most_bytes: int
+) -> EmailMessage:
     """The letter, without its pictures where it would be too large with them.
 
     Args:
         telling: What is told.
+        drawn: Its pictures, the most telling first.
         sender: Address.
         recipients: Addresses, all of them, also those who have it already.
         most_bytes: What the server takes.
     """
-    pictures = _fitting(drawn(telling))
+    pictures = _fitting(drawn)
     message = _letter(telling, sender, recipients, pictures, ())
     if pictures and len(message.as_bytes()) > most_bytes:
         return _letter(telling, sender, recipients, (), (LEFT_OUT,))

@@ -71,7 +71,7 @@ def facts(telling: Telling) -> list[tuple[str, str]]:
         ("first sensed", utc(incident.first_sensing_at)),
         ("last sensed", utc(incident.last_sensing_at)),
         ("highest score", f"{incident.score:.3f}"),
-        ("surprise", _surprise(incident.expected_every_days)),
+        ("surprise", surprise(incident.expected_every_days)),
         ("other sensor", "" if message.other_sensor is None else sentence(message.other_sensor)),
         ("why", incident.why or ""),
         ("merged into", "" if incident.merged_into is None else str(incident.merged_into)),
@@ -81,7 +81,7 @@ def facts(telling: Telling) -> list[tuple[str, str]]:
     return [(name, printable(value)) for name, value in known if value]
 
 
-def _surprise(every_days: float | None) -> str:
+def surprise(every_days: float | None) -> str:
     """How rarely so strong a match is to be expected, in the unit that people count it in."""
     if every_days is None:
         return ""

@@ -22,15 +22,23 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 
-from alerts.settings import NotifierSettings
+from alerts.evidence import artist
+from alerts.settings import EvidenceSettings, NotifierSettings
+from alerts.telling import receivers
 from alerts.telling.cap import Earlier
 from alerts.telling.kinds.kind import OneAttempt, Picture, Telling
 from alerts.telling.kinds.mail import Mail
 from alerts.telling.kinds.registry import made, restored
 from alerts.telling.notify import trial_alert
+from alerts.telling.notifying import Notifier
+from archive import open_archive
+from encoders.settings import EncoderSettings
+from schemas.database import connect, migrate, transaction
 from schemas.errors import DeliveryFailed, DeliveryRefused, SettingsError, UsageError
 from schemas.messages import Alert, IncidentState, stable_id
 from schemas.notices import Notice, NoticeKind
+from schemas.settings import Stack
+from schemas.tables import AlertRow
 
 NOW = datetime(2026, 7, 1, 10, 30, 15, tzinfo=UTC)
 PNG = b"\x89PNG\r\n\x1a\n" + b"picture" * 10
@@ -279,12 +287,64 @@ def test_pictures_are_left_out_where_the_server_takes_no_large_letters(box):
     assert "pictures were left out" in found["text/plain"].get_content()
 
 
-def test_an_alert_whose_pictures_fail_is_told_without_them(post, box):
+@pytest.mark.parametrize("error", [SettingsError("no chips"), ZeroDivisionError("a bug"), MemoryError()])
+def test_an_alert_whose_pictures_fail_is_told_without_them(post, box, error):
     def broken(_):
-        raise SettingsError("no chips")
+        raise error
 
     mail(post.address).tell(telling(pictures=broken))
     assert "image/png" not in parts(box.got[0][1])
+
+
+def test_drawing_may_take_longer_than_the_server_may(post, box):
+    def slowly(_):
+        time.sleep(1.2)
+        return [Picture("a.png", "before", PNG)]
+
+    mail(post.address).tell(telling(pictures=slowly, timeout_s=1))
+    assert parts(box.got[0][1])["image/png"].get_content() == PNG
+
+
+def test_of_several_alerts_those_that_come_too_late_for_a_picture_go_without(post, box, monkeypatch):
+    monkeypatch.setattr("alerts.telling.pictures.LONGEST", timedelta(seconds=0.1))
+
+    def slowly(drawn):
+        time.sleep(0.2)
+        return [Picture("a.png", drawn.query, PNG)]
+
+    mail(post.address).tell(telling(alert(), alert(name="two"), pictures=slowly))
+    text = parts(box.got[0][1])["text/plain"].get_content()
+    assert text.count("ALERT") == 0 and text.count("Picture:") == 1 and text.count("Opened:") == 2
+
+
+def test_the_notifier_sends_the_pictures_that_the_evidence_draws(post, box, tmp_path):
+    """From the message to the letter, with the real artist on an empty archive, where it can draw the map."""
+    stack = Stack(data=tmp_path)
+    migrate(stack.database)
+    engine = connect(stack.database)
+    settings = {"to": ("duty@example.org",), "from": "tocsin@example.org", "server": post.address, "security": "none"}
+    receivers.add(engine, "duty", "email", **settings)
+    message = alert()
+    with transaction(engine) as session:
+        session.add(
+            AlertRow(
+                alert_id=message.alert_id,
+                sequence=1,
+                incident_id=message.incident.incident_id,
+                query_id=message.incident.query_id,
+                kind=message.kind.value,
+                message=message.model_dump_json(),
+                sent_at=message.sent_at,
+            )
+        )
+    pictures = artist(engine, lambda: open_archive(stack), EvidenceSettings(), EncoderSettings())
+    Notifier(engine, tmp_path, NotifierSettings(), pictures=pictures).handle(message)
+    ((recipients, letter),) = box.got
+    assert recipients == ["duty@example.org"]
+    png = parts(letter)["image/png"]
+    assert png.get_filename() == "map.png"
+    assert png.get_content().startswith(b"\x89PNG\r\n\x1a\n")
+    assert "wildfire burn scar" in letter["Subject"]
 
 
 def test_starttls_and_login_with_a_certificate_that_is_trusted(box, certificate, tmp_path, monkeypatch):

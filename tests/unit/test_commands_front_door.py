@@ -84,6 +84,7 @@ def test_a_query_lives_and_ends(run: Run) -> None:
         (["receiver", "add", "r", "terminal", "x"], "no address"),
         (["receiver", "add", "r", "terminal", "--title", "x"], "no title"),
         (["receiver", "test", "nobody"], "receiver list"),
+        (["alerts", "explain", "ffffffff"], "tocsin alerts list"),
         (["dead-letters", "redrive"], "--all"),
         (["dead-letters", "show", "zzz"], "no dead letter"),
         (["search", "  "], "blank"),

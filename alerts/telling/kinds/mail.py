@@ -19,6 +19,7 @@ from pydantic import Field
 
 from alerts.telling.kinds.kind import Kind, Telling
 from alerts.telling.letter import letter
+from alerts.telling.pictures import drawn
 from alerts.telling.smtp import Server, send
 from schemas.errors import DeliveryFailed, DeliveryRefused, UsageError
 
@@ -97,11 +98,12 @@ class Mail(Kind):
         waiting = [address for address in self.to if address not in settled]
         refusals = {address: why for address, why in settled.items() if why is not None}
         if waiting:
+            pictures = drawn(telling)  # slow: before the server has to wait for us, and within no time of its own
             outcome = send(
                 self._server(),
                 self.sender,
                 waiting,
-                lambda most_bytes: letter(telling, self.sender, self.to, most_bytes),
+                lambda most_bytes: letter(telling, pictures, self.sender, self.to, most_bytes),
                 telling.settings.timeout_s,
             )
             for address in outcome.taken:

@@ -2,7 +2,7 @@
 FROM python:3.12-slim AS build
 WORKDIR /src
 COPY . .
-RUN python -m venv /opt/tocsin && /opt/tocsin/bin/pip install --no-cache-dir '.[postgresql]'
+RUN python -m venv /opt/tocsin && /opt/tocsin/bin/pip install --no-cache-dir '.[chat,postgresql]'
 
 FROM python:3.12-slim
 RUN useradd --create-home --uid 1000 tocsin && install -d -o tocsin /data

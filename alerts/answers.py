@@ -6,7 +6,7 @@ them: repeats and escalation look here (`telling.reminders`), look-alikes and he
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
@@ -14,17 +14,17 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Engine, select
 from sqlalchemy.orm import Session
 
+from alerts.incidents.lifecycle import OPEN
+from alerts.incidents.retract import retract
 from alerts.telling.lines import one_line
 from alerts.telling.reminders import acknowledgement
 from alerts.telling.told import is_over, newest
 from schemas.database import reading, transaction
 from schemas.errors import NotFound, UsageError
-from schemas.messages import Alert, stable_id, utc
-from schemas.tables import AcknowledgementRow, AlertRow, VerdictRow
+from schemas.messages import Alert, IncidentState, stable_id, utc
+from schemas.tables import AcknowledgementRow, AlertRow, IncidentRow, VerdictRow
 from schemas.verdicts import Answer, Reason, Verdict
 
-Retract = Callable[[Session, UUID, str], object]
-"""Ends an incident because it was none: session of the caller's transaction, incident id, why."""
 LONGEST_NAME, LONGEST_NOTE = 200, 2000
 """Characters, as in the messages."""
 SHORTEST_PREFIX = 4
@@ -83,11 +83,11 @@ def judge(
     reason: str | None = None,
     note: str = "",
     cells: Sequence[str] = (),
-    retract: Retract | None = None,
 ) -> Verdict:
     """Say whether an alert was what its query asks for; a later answer of the same person replaces the earlier.
 
-    Whoever judges has it in hand: it is acknowledged, if it was not.
+    Whoever judges has it in hand: it is acknowledged, if it was not. `false` on all of it retracts the incident for
+    good, and who was told of it is told so; unless it has expired, is retracted already, or was merged into another.
 
     Args:
         engine: The database.
@@ -97,7 +97,6 @@ def judge(
         reason: What it was instead, only with false: cloud, agriculture, water level, season, artefact or other.
         note: What else.
         cells: Cells of the incident that it is about; none: all of it.
-        retract: What ends the incident when all of it is false.
 
     Raises:
         NotFound: no such alert.
@@ -128,8 +127,8 @@ def judge(
         session.merge(_row(verdict))
         if not is_over(alert):
             _acknowledged(session, alert, who, f"verdict: {given.value}")
-            if given is Answer.FALSE and not cells and retract is not None:
-                retract(session, verdict.incident_id, f"{who}: {why.value if why else 'false'}")
+        if given is Answer.FALSE and not cells and _may_be_retracted(session, alert):
+            retract(session, verdict.incident_id, f"{who}: {why.value if why else 'false'}")
     return verdict
 
 
@@ -212,6 +211,12 @@ def _acknowledged(session: Session, alert: Alert, person: str, note: str) -> Ack
             )
         )
     return Acknowledgement(row.alert_id, row.person, row.note, row.acknowledged_at, first)
+
+
+def _may_be_retracted(session: Session, alert: Alert) -> bool:
+    """Whether more may come of its incident: one that is resolved could be reopened."""
+    goes_on = alert.incident.state in OPEN or alert.incident.state is IncidentState.RESOLVED
+    return goes_on and session.get(IncidentRow, alert.incident.incident_id) is not None
 
 
 def _verdicts(engine: Engine, chosen: ColumnElement[bool]) -> list[Verdict]:

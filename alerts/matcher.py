@@ -29,10 +29,10 @@ PREPARE_EVERY = timedelta(seconds=5)
 """How soon a new query has its threshold when no batch comes."""
 DRIFT_EVERY = timedelta(hours=1)
 """How soon after its weekly look a broken budget is told of."""
-SWEEP_EVERY = timedelta(seconds=30)
-"""How soon alerts go out that a crash, or a broker that forgot, kept back."""
 FOLD_EVERY = timedelta(minutes=2)
 """How soon the coverage ledger has what an acquisition showed."""
+SWEEP_EVERY = timedelta(seconds=30)
+"""How soon incidents expire, and alerts go out that a crash, or a broker that forgot, kept back."""
 
 
 def main() -> None:
@@ -50,6 +50,7 @@ def main() -> None:
         matcher = Matcher(engine, publisher, calibrator, encoder.release, settings)
 
         def sweep() -> None:
+            matcher.sweep()
             outbox.flush(engine, publisher)
             republish(engine, publisher)
             republish_notices(engine, publisher)

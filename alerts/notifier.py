@@ -1,16 +1,20 @@
 """The notifier: alerts and notices in, people told.
 
-Flows in: `Alert` of topic `alerts.v1`, `Notice` of topic `notices.v1`. Flows out: lines, files and signed requests, and
-the record of every delivery. Stops before deciding what an alert is (`matcher`).
+Flows in: `Alert` of topic `alerts.v1`, `Notice` of topic `notices.v1`. Flows out: lines, letters, files and signed
+requests, and the record of every delivery. Stops before deciding what an alert is (`matcher`).
 """
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from datetime import timedelta
 
-from alerts.settings import NotifierSettings
+from alerts.evidence import artist, packer
+from alerts.settings import EvidenceSettings, NotifierSettings
 from alerts.telling import deliveries
 from alerts.telling.notifying import Notifier
+from archive import Archive, open_archive
+from encoders.settings import EncoderSettings
 from schemas.bus import Step, serve
 from schemas.database import connect, migrate
 from schemas.logs import configure
@@ -28,7 +32,18 @@ def main() -> None:
     publisher = Publisher(bootstrap_servers(stack), "tocsin-notifier")
 
     deliveries.resume(engine)
-    notifier = Notifier(engine, stack.data, settings)
+    evidence, pixels = EvidenceSettings(), EncoderSettings()
+
+    def archive() -> AbstractContextManager[Archive]:
+        return open_archive(stack)
+
+    notifier = Notifier(
+        engine,
+        stack.data,
+        settings,
+        pictures=artist(engine, archive, evidence, pixels),
+        bundle=packer(engine, archive, evidence, pixels, settings.cap_sender),
+    )
     serve(
         "notifier",
         [Step(ALERTS, notifier.handle), Step(NOTICES, notifier.handle)],

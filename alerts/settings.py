@@ -1,7 +1,7 @@
-"""What an operator may tune of matching and telling.
+"""What an operator may tune of matching, telling and explaining.
 
-Flows in: `TOCSIN_MATCHER_…`, `TOCSIN_COVERAGE_…` and `TOCSIN_NOTIFIER_…` environment variables. Flows out: frozen
-objects, built in a service's `main()`. Stops before addresses: those are `schemas.settings`.
+Flows in: `TOCSIN_MATCHER_…`, `TOCSIN_COVERAGE_…`, `TOCSIN_NOTIFIER_…`, `TOCSIN_EVIDENCE_…` variables. Flows out: one
+frozen object each, built in its `main()`. Stops before addresses: those are `schemas.settings`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,16 @@ class MatcherSettings(BaseSettings):
     growth_share: float = Field(default=0.2, ge=0, le=10)
     """An update is sent when an incident has grown by this share of the cells last told of, and by one at least."""
     late_days: float = Field(default=1, ge=0, le=366)
-    """An acquisition sensed this many days before an incident's last one only fills in its past: no growth is told."""
+    """An acquisition sensed this many days before an incident's last one only fills in its past: no growth is told.
+    Within it the order of arrival changes nothing: what was seen meanwhile is kept for so long."""
+    confirm_share: float = Field(default=0.2, ge=0, le=1)
+    """A second pass confirms when it matches this share of the cells that the first one matched, and one at least."""
+    clear_looks: int = Field(default=2, ge=1, le=20)
+    """Passes in a row that must see a cell clear before it is gone: one may be haze, or a threshold's trembling."""
+    clear_share: float = Field(default=0.8, gt=0, le=1)
+    """An incident is resolved when this share of its cells is gone; some always stay under cloud or in between."""
+    exit_margin: float = Field(default=0.02, ge=0, le=1)
+    """A cell is clear only this far below the cosine that it had to pass, so that flicker at it ends nothing."""
     least_background: int = Field(default=30, ge=10, le=100_000)
     """Scores that a threshold needs; with fewer, the release's own background is used, or nothing fires."""
     large_background: int = Field(default=300, ge=10, le=100_000)
@@ -74,6 +83,11 @@ class MatcherSettings(BaseSettings):
         """`window_days` as a duration."""
         return timedelta(days=self.window_days)
 
+    @property
+    def late(self) -> timedelta:
+        """`late_days` as a duration."""
+        return timedelta(days=self.late_days)
+
 
 class CoverageSettings(BaseSettings):
     """What could be seen: how long it is kept raw, and when somebody is told that an area is blind."""
@@ -115,3 +129,27 @@ class NotifierSettings(BaseSettings):
     """How often due deliveries are looked for, seconds."""
     cap_sender: str = Field(default="tocsin@localhost", pattern=r"^[^\s<&,]+$")
     """Sender of CAP messages: who answers for them; an address of the operator's own domain."""
+
+
+class EvidenceSettings(BaseSettings):
+    """Explanations of alerts: pictures, what carried a match, look-alikes."""
+
+    model_config = SettingsConfigDict(env_prefix="TOCSIN_EVIDENCE_", frozen=True, use_attribute_docstrings=True)
+
+    cells: int = Field(default=4, ge=1, le=20)
+    """Cells of an incident that are shown before and after, the highest scores first: neighbours look alike."""
+    max_cloud: float = Field(default=0.05, ge=0, le=1)
+    """Cloud fraction up to which an earlier look counts as clear; where none is, the clearest one is shown."""
+    deadline_s: float = Field(default=300, gt=0, le=86_400)
+    """Longest time for reading the pixels of one explanation, seconds; what is not read by then is left out."""
+    history_points: int = Field(default=10_000, ge=10, le=1_000_000)
+    """Longest time series of one cell by one sensor that is read from the archive (384 float32 each: 15 MB); a longer
+    one counts as none. Ten years are about 1500."""
+    lookalikes: int = Field(default=5, ge=0, le=100)
+    """Look-alikes of each match shown; none are looked for with 0."""
+    mail_cells: int = Field(default=2, ge=0, le=20)
+    """The same as `cells` for pictures that go with a message, which has to leave soon."""
+    mail_deadline_s: float = Field(default=30, gt=0, le=3600)
+    """The same as `deadline_s` for them."""
+    mail_bytes: int = Field(default=4_000_000, ge=0, le=100_000_000)
+    """Pictures of one message together, bytes; the last ones are left out. Many mail servers refuse 10 MB."""

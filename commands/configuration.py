@@ -20,7 +20,7 @@ Every setting is an environment variable; there is no configuration file. Made f
 
 def settings_classes() -> list[type[BaseSettings]]:
     """Every settings class, in the order in which data flows."""
-    from alerts.settings import CoverageSettings, MatcherSettings, NotifierSettings
+    from alerts.settings import CoverageSettings, EvidenceSettings, MatcherSettings, NotifierSettings
     from encoders.cache import CacheSettings
     from encoders.settings import EncoderSettings
     from ingest.settings import IngestSettings
@@ -35,6 +35,7 @@ def settings_classes() -> list[type[BaseSettings]]:
         MatcherSettings,
         CoverageSettings,
         NotifierSettings,
+        EvidenceSettings,
     ]
 
 

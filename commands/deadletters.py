@@ -12,7 +12,7 @@ from uuid import UUID
 import typer
 
 from commands.options import Data, Json, open_database, open_stack
-from commands.output import print_json, say, table
+from commands.output import note, print_json, say, table
 from schemas.errors import NotFound, UsageError
 
 if TYPE_CHECKING:
@@ -28,14 +28,18 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """Show what could not be handled."""
+    from alerts.telling.deliveries import failures
     from schemas.dead_letters import list_dead_letters
 
-    found = list_dead_letters(open_database(open_stack(data)), redriven=everything)
+    engine = open_database(open_stack(data))
+    found = list_dead_letters(engine, redriven=everything)
     if as_json:
         print_json([asdict(letter) for letter in found])
         return
     rows = [(str(x.dead_letter_id)[:8], x.failed_at, x.topic, x.item_id, x.error, x.reason[:90]) for x in found]
     table("Dead letters", ("id", "failed", "topic", "item", "error", "reason"), rows, "none: everything was handled")
+    if lost := failures(engine):
+        note(f"not delivered after the last attempt: {len(lost)}, see tocsin alerts failed")
 
 
 @dead_letters.command("show")

@@ -35,6 +35,8 @@ MAX_REDIRECTS = 3
 """Hops of one href; each must stay on allowed hosts."""
 CHUNK_BYTES = 1 << 20
 """Read from the network at a time."""
+PARTIAL = 206
+"""Answer to a request for a range, by hosts that know ranges."""
 PREFIX = "tocsin-scene"
 """Start of the name of a scratch folder; host and process that made it follow."""
 
@@ -53,6 +55,10 @@ class Version:
         length = answer.headers.get("content-length", "")
         return cls(answer.headers.get("etag"), answer.headers.get("last-modified"), int(length) if length else None)
 
+    def same_state(self, other: Version) -> bool:
+        """Whether two answers, of which either may be a part, are of the same file."""
+        return (self.etag, self.modified) == (other.etag, other.modified)
+
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
@@ -68,6 +74,21 @@ class Fetched:
     band: str
     label: str
     path: Path
+    version: Version
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some bytes of an asset's file.
+
+    Attributes:
+        content: Them; fewer than asked for where the file ends.
+        total: Length of the whole file.
+        version: Which state of it this is; its length is the piece's.
+    """
+
+    content: bytes
+    total: int
     version: Version
 
 
@@ -91,11 +112,17 @@ class Fetcher:
             UnreadableAsset: missing, too large, or on a host that the source may not use.
             AssetUnavailable: a host is down, slow, or answers 429 or 5xx.
         """
+        with self.folder() as folder:
+            yield self._fetch_all(acquisition, bands, folder)
+
+    @contextmanager
+    def folder(self) -> Iterator[Path]:
+        """A scratch folder, gone when the block ends."""
         scratch = self._settings.scratch
         if scratch is not None:
             scratch.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f"{_own_prefix()}{os.getpid()}-", dir=scratch) as folder:
-            yield self._fetch_all(acquisition, bands, Path(folder))
+            yield Path(folder)
 
     def is_unchanged(self, acquisition: Acquisition, fetched: Fetched) -> bool:
         """Whether the host still has what was fetched: then another try cannot help.
@@ -108,24 +135,59 @@ class Fetcher:
 
     def _fetch_all(self, acquisition: Acquisition, bands: list[str], folder: Path) -> dict[str, Fetched]:
         with ThreadPoolExecutor(self._settings.threads, thread_name_prefix="fetch") as pool:
-            jobs = [pool.submit(self._fetch, acquisition, band, folder / f"{band}.tif") for band in bands]
+            jobs = [pool.submit(self.fetch, acquisition, band, folder / f"{band}.tif") for band in bands]
             try:
                 return {band: job.result() for band, job in zip(bands, jobs, strict=True)}
             finally:  # after one failure the others need not start
                 pool.shutdown(wait=False, cancel_futures=True)
 
-    def _fetch(self, acquisition: Acquisition, band: str, path: Path) -> Fetched:
+    def fetch(self, acquisition: Acquisition, band: str, path: Path, until: float | None = None) -> Fetched:
+        """One asset's file; errors as `scene`.
+
+        Args:
+            acquisition: Whose.
+            band: Which of its assets.
+            path: Where it shall lie.
+            until: Monotonic time by which it must be complete; none: `deadline_s` from now.
+        """
         label = describe(acquisition, band)
         with self._answer(acquisition, band) as answer:
             version = Version.of(answer)
             if (version.length or 0) > self._settings.max_asset_bytes:
                 raise UnreadableAsset(f"{label}: {version.length} bytes, more than {self._settings.max_asset_bytes}")
             with _network(label), path.open("wb") as file:
-                self._copy(answer, file.write, label)
+                self._copy(answer, file.write, label, until)
         return Fetched(band, label, path, version)
 
-    def _copy(self, answer: httpx.Response, write: Callable[[bytes], int], label: str) -> None:
-        until = time.monotonic() + self._settings.deadline_s
+    def piece(self, acquisition: Acquisition, band: str, start: int, stop: int, until: float) -> Piece | None:
+        """Bytes `start` to `stop` of an asset's file; none where its host does not answer ranges. Errors as `scene`.
+
+        Args:
+            acquisition: Whose.
+            band: Which of its assets.
+            start: First byte.
+            stop: The byte after the last.
+            until: Monotonic time by which they must be here.
+        """
+        label = describe(acquisition, band)
+        with self._answer(acquisition, band, {"Range": f"bytes={start}-{stop - 1}"}) as answer:
+            total = answer.headers.get("content-range", "").rpartition("/")[2]
+            if answer.status_code != PARTIAL or not total.isdecimal():
+                return None
+            if int(total) > self._settings.max_asset_bytes:
+                raise UnreadableAsset(f"{label}: {total} bytes, more than {self._settings.max_asset_bytes}")
+            content = bytearray()
+            with _network(label):
+                for chunk in answer.iter_bytes(CHUNK_BYTES):
+                    content += chunk
+                    if time.monotonic() > until:
+                        raise AssetUnavailable(f"{label}: time is up")
+                    if len(content) > stop - start:
+                        raise UnreadableAsset(f"{label}: more bytes than asked for")
+            return Piece(bytes(content), int(total), Version.of(answer))
+
+    def _copy(self, answer: httpx.Response, write: Callable[[bytes], int], label: str, until: float | None) -> None:
+        until = time.monotonic() + self._settings.deadline_s if until is None else until
         size = 0
         for chunk in answer.iter_bytes(CHUNK_BYTES):
             size += len(chunk)
@@ -136,20 +198,23 @@ class Fetcher:
             write(chunk)
 
     @contextmanager
-    def _answer(self, acquisition: Acquisition, band: str) -> Iterator[httpx.Response]:
-        """The 200 answer for an asset; a token that storage refuses is renewed once."""
+    def _answer(
+        self, acquisition: Acquisition, band: str, headers: dict[str, str] | None = None
+    ) -> Iterator[httpx.Response]:
+        """The 200 answer for an asset, 206 where a range is asked for; a token that storage refuses is renewed once."""
         href, signing_url = acquisition.assets[band].href, acquisition.signing_url
         label = describe(acquisition, band)
         _check_host(href, acquisition.allowed_hosts, label)
         for last in (signing_url is None, True):
             url = self._url(href, signing_url)
             with _network(label):
-                answer = self._follow(url, acquisition.allowed_hosts, label)
+                answer = self._follow(url, acquisition.allowed_hosts, label, headers)
             try:
                 if answer.status_code in (401, 403) and signing_url and not last:
                     self._signer.forget(href, signing_url)
                     continue
-                _check_status(answer.status_code, label)
+                if not (headers and answer.status_code == PARTIAL):
+                    _check_status(answer.status_code, label)
                 yield answer
                 return
             finally:
@@ -160,10 +225,12 @@ class Fetcher:
             return bucket_url(href, self._settings)
         return self._signer.sign(href, signing_url) if signing_url else href
 
-    def _follow(self, url: str, allowed_hosts: tuple[str, ...], label: str) -> httpx.Response:
+    def _follow(
+        self, url: str, allowed_hosts: tuple[str, ...], label: str, headers: dict[str, str] | None
+    ) -> httpx.Response:
         """The first answer that is no redirect, its body still to be read."""
         for _ in range(MAX_REDIRECTS + 1):
-            answer = self._client.send(self._client.build_request("GET", url), stream=True)
+            answer = self._client.send(self._client.build_request("GET", url, headers=headers), stream=True)
             if not answer.has_redirect_location:
                 return answer
             answer.close()

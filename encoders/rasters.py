@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
@@ -30,6 +30,7 @@ from shapely.geometry.base import BaseGeometry
 from encoders.arrays import placed
 from encoders.assets import Fetched
 from encoders.offsets import Calibration
+from encoders.parts import Grid, Parts, complete
 from schemas.cells import GSD_M
 from schemas.errors import UnreadableAsset
 from schemas.geometry import split_antimeridian
@@ -106,6 +107,8 @@ class Raster:
     resampling: Resampling = Resampling.bilinear
     _rows: tuple[int, NDArray[Any]] | None = None
     """First row and rows of the last whole blocks read."""
+    parts: Parts | None = None
+    """Where only some of the file is here: brings what is read."""
 
     @cached_property
     def transform(self) -> Affine:
@@ -165,10 +168,22 @@ class Raster:
     def _overview(self, level: int) -> NDArray[Any]:
         """All of an overview, opened as such: asked for a smaller shape by itself, GDAL reads the whole file where its
         rounding of an overview's size is not ours."""
+        if self.parts is not None:
+            self.parts.bring(self.dataset, None, level)
         with _decoding(self.fetched.label):
             whole = rasterio.open(self.fetched.path, driver=self.dataset.driver, overview_level=level)
             with closing(whole):
                 return np.asarray(whole.read(1))
+
+    def grids(self) -> dict[int | None, Grid]:
+        """Size and blocks of the file (none) and of each of its overviews (their number)."""
+        found: dict[int | None, Grid] = {None: (self.dataset.shape, self.dataset.block_shapes[0])}
+        for level in range(len(self.dataset.overviews(1))):
+            with _decoding(self.fetched.label):
+                whole = rasterio.open(self.fetched.path, driver=self.dataset.driver, overview_level=level)
+                with closing(whole):
+                    found[level] = (whole.shape, whole.block_shapes[0])
+        return found
 
     def cut(self, west_m: float, south_m: float, east_m: float, north_m: float) -> Patch:
         """The part of an aligned file under a box of its own UTM zone; whole blocks are read and kept once.
@@ -180,7 +195,12 @@ class Raster:
         height, width = self.dataset.shape
         c0, c1 = _clip((west_m - left) // gsd, -((left - east_m) // gsd), width)
         r0, r1 = _clip((top - north_m) // gsd, -((south_m - top) // gsd), height)
-        raw = self._whole_rows(r0, r1)[:, c0:c1] if r1 > r0 and c1 > c0 else np.empty((0, 0), self.dataset.dtypes[0])
+        if r1 <= r0 or c1 <= c0:
+            raw = np.empty((0, 0), self.dataset.dtypes[0])
+        elif self.parts is not None:
+            raw = self._read(Window(c0, r0, c1 - c0, r1 - r0))
+        else:
+            raw = self._whole_rows(r0, r1)[:, c0:c1]
         return Patch(raw, self.calibration, left + c0 * gsd, top - r0 * gsd, gsd)
 
     def warp(self, epsg: int, west_m: float, south_m: float, east_m: float, north_m: float) -> Patch:
@@ -234,8 +254,37 @@ class Raster:
         return kept[start - first : stop - first]
 
     def _read(self, window: Window) -> NDArray[Any]:
-        with _decoding(self.fetched.label):
-            return np.asarray(self.dataset.read(1, window=window))
+        if self.parts is None:
+            with _decoding(self.fetched.label):
+                return np.asarray(self.dataset.read(1, window=window))
+        self.parts.bring(self.dataset, window)
+        with _decoding(self.fetched.label):  # opened again: what is open has buffered holes that are none any more
+            fresh = rasterio.open(self.fetched.path, driver=self.dataset.driver)
+            with closing(fresh):
+                return np.asarray(fresh.read(1, window=window))
+
+
+@contextmanager
+def opened_in_parts(parts: Parts, kind: str) -> Iterator[Raster]:
+    """A file as one band, of which only what is read is fetched; all of it where that cannot be.
+
+    Raises:
+        UnreadableAsset, AssetUnavailable: as `opened`, and as `encoders.assets.Fetcher.scene`.
+    """
+    with ExitStack() as stack:
+        try:
+            raster = stack.enter_context(opened(parts.fetched, kind))
+            readable = parts.whole or parts.index(raster.dataset, raster.grids())
+        except UnreadableAsset:  # its directory may lie at its end
+            if parts.whole:
+                raise
+            readable = False
+        if not readable:
+            stack.pop_all().close()
+            parts = complete(parts)
+            raster = stack.enter_context(opened(parts.fetched, kind))
+        raster.parts = parts
+        yield raster
 
 
 @contextmanager

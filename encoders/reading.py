@@ -11,7 +11,7 @@ Sentinel-1 at other spacings) is warped, bilinear in reflectance or linear power
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import groupby
@@ -26,7 +26,8 @@ from encoders.bands import BANDS
 from encoders.chips import ChipBlock, judge
 from encoders.interface import Pixels
 from encoders.offsets import Calibration
-from encoders.rasters import Patch, Raster, opened
+from encoders.parts import begin
+from encoders.rasters import Patch, Raster, opened, opened_in_parts
 from encoders.settings import EncoderSettings
 from encoders.unfold import unfold
 from schemas.cells import CHIP_PX, NORTH_LIMIT_DEG, SOUTH_LIMIT_DEG, Cell, cells_in
@@ -78,6 +79,39 @@ def read_scene(
             raise
 
 
+def read_cells(
+    acquisition: Acquisition, cells: Sequence[Cell], settings: EncoderSettings, fetcher: Fetcher
+) -> ChipBlock:
+    """A few cells of an acquisition, as `read_scene` gave them when it was encoded; only their parts are fetched.
+
+    Args:
+        acquisition: What to read.
+        cells: Which, at least one; where the files do not reach, pixels are NaN and the cell is "not acquired".
+        settings: Limits; `deadline_s` holds for each file.
+        fetcher: Its connections are used.
+
+    Raises:
+        UnreadableAsset, AssetUnavailable: as `read_scene`.
+    """
+    bands = _wanted(acquisition)
+    kinds = [SCL if band == SCL else acquisition.sensor for band in bands]
+    with fetcher.folder() as folder, ExitStack() as stack:
+        with ThreadPoolExecutor(settings.threads, thread_name_prefix="fetch") as pool:
+            heads = pool.map(lambda band: begin(fetcher, acquisition, band, folder / f"{band}.tif", settings), bands)
+            parts = list(heads)
+        files = [stack.enter_context(opened_in_parts(part, kind)) for part, kind in zip(parts, kinds, strict=True)]
+        rasters = dict(zip(bands, files, strict=True))
+        pool = stack.enter_context(ThreadPoolExecutor(settings.threads, thread_name_prefix="parts"))  # last, as above
+        _calibrate(rasters, acquisition, pool)
+        blocks = [_block([cell], rasters, acquisition, settings, pool, None) for cell in cells]
+    return ChipBlock(
+        tuple(cells),
+        np.concatenate([block.pixels for block in blocks]),
+        tuple(chip for block in blocks for chip in block.chips),
+        blocks[0].present_bands,
+    )
+
+
 def _wanted(acquisition: Acquisition) -> list[str]:
     """Names of the assets that we read, in band order."""
     bands = [band for band in BANDS[acquisition.sensor] if band in acquisition.assets]
@@ -87,10 +121,10 @@ def _wanted(acquisition: Acquisition) -> list[str]:
     return [*bands, SCL] if acquisition.sensor == "s2" and SCL in acquisition.assets else bands
 
 
-def _calibrate(rasters: Mapping[str, Raster], acquisition: Acquisition) -> None:
-    """Settle once per scene what each file's numbers mean."""
+def _calibrate(rasters: Mapping[str, Raster], acquisition: Acquisition, pool: ThreadPoolExecutor | None = None) -> None:
+    """Settle once per scene what each file's numbers mean; files are sampled in a pool where that means fetching."""
     zero = 0.0 if acquisition.sensor == "s2" else None
-    declared, samples = {}, {}
+    declared = {}
     for band, raster in rasters.items():
         asset = acquisition.assets[band]
         if band == SCL:
@@ -99,7 +133,8 @@ def _calibrate(rasters: Mapping[str, Raster], acquisition: Acquisition) -> None:
         file_nodata = raster.dataset.nodata
         nodata = asset.nodata if asset.nodata is not None else file_nodata if file_nodata is not None else zero
         declared[band] = Calibration(asset.scale, asset.offset, nodata)
-        samples[band] = raster.sample()
+    sample = pool.map if pool is not None else map
+    samples = dict(zip(declared, sample(Raster.sample, [rasters[band] for band in declared]), strict=True))
     settle = offsets.reflectance if acquisition.sensor == "s2" else offsets.backscatter
     for band, calibration in settle(samples, declared, acquisition.item_id).items():
         rasters[band].calibration = calibration

@@ -14,6 +14,7 @@ command line decide.
     │   ├── MalformedItem        a catalogue's item lacks or contradicts what we need
     │   ├── UnreadableAsset      404, truncated, wrong type, or a host that the source may not use
     │   ├── UnsupportedPlace     no cell grid there (polar), or no usable footprint
+    │   ├── DeliveryRefused      a receiver will never take this alert
     │   └── NotUnderstood        a sentence whose words the encoder does not know: another alphabet, signs, noise
     ├── UsageError           a person asked for something impossible: say what to do instead
     │   ├── InvalidArea          a GeoJSON area that cannot be used
@@ -69,6 +70,10 @@ class UnreadableAsset(Rejected):
 
 class UnsupportedPlace(Rejected):
     """The cell grid does not reach there (beyond 84° N or 80° S), or there is no usable footprint."""
+
+
+class DeliveryRefused(Rejected):
+    """A receiver will never take this alert: the delivery is given up, and can be sent again by hand."""
 
 
 class NotUnderstood(Rejected):

@@ -36,7 +36,7 @@ def refuse_private(host: str, port: int, *, allow_private: bool, unknown_is_fine
             return ""
         raise DeliveryFailed(f"host {host} does not resolve: {error}") from error
     addresses = [str(each[4][0]).split("%")[0] for each in found]
-    refused = [] if allow_private else [address for address in addresses if not _public(address)]
+    refused = [] if allow_private else [address for address in addresses if not is_public(address)]
     if refused:
         raise DeliveryFailed(
             f"host {host} leads to {refused[0]}, which is private: add the receiver with --allow-private if it is yours"
@@ -44,7 +44,7 @@ def refuse_private(host: str, port: int, *, allow_private: bool, unknown_is_fine
     return addresses[0]
 
 
-def _public(address: str) -> bool:
+def is_public(address: str) -> bool:
     """Whether an address is on the public internet; IPv4 inside IPv6 is looked at as what it is."""
     ip = ipaddress.ip_address(address)
     if isinstance(ip, ipaddress.IPv6Address):

@@ -1,6 +1,12 @@
 """Alerts as CAP 1.2, the language of warning systems.
 
-Flows in: an alert message and what was sent of it before. Flows out: one XML document. Stops before any file.
+Flows in: an alert message, and what was sent of it before. Flows out: one XML document. Stops before any file.
+
+The life of an incident in CAP's words: `Alert` when it opens, `Update` while it grows, is confirmed, is over
+(`AllClear`) or expires (`expires` is then now), `Cancel` when it is retracted or turns out to be part of another one.
+References name all earlier messages of the incident, whoever got them: one identifier is one document, the same in
+every folder and at every attempt. Notices have no form in CAP: a warning of Tocsin's own blindness, under the category
+of a danger, would be a false alarm.
 
 Source: OASIS Common Alerting Protocol Version 1.2 (2010), section 3.2, whose order of elements is kept.
 """
@@ -8,7 +14,7 @@ Source: OASIS Common Alerting Protocol Version 1.2 (2010), section 3.2, whose or
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from xml.etree import ElementTree
@@ -16,11 +22,17 @@ from xml.etree import ElementTree
 import shapely
 from shapely.geometry import shape
 
+from alerts.incidents.other_sensor import sentence
+from alerts.telling.phrases import SENSORS, SENTENCES, TEST, UNVERIFIED
 from schemas.messages import Alert, IncidentState
 
 NAMESPACE = "urn:oasis:names:tc:emergency:cap:1.2"
 MAX_GEOCODES = 1000
 """Cells named one by one; the polygons always hold all."""
+CANCELLED = frozenset({IncidentState.RETRACTED, IncidentState.MERGED})
+"""What takes the earlier messages back."""
+OVER_NOT_SAFE = "The satellites no longer see it. Whether it is safe on the ground, only people who are there can say."
+"""An all-clear from orbit needs this beside it."""
 _CATEGORIES = (
     ("Fire", ("fire", "burn", "smoke", "blaze")),
     ("Geo", ("earthquake", "landslide", "mudslide", "volcan", "lava", "avalanche", "sinkhole", "tsunami")),
@@ -40,15 +52,16 @@ class Earlier:
     sent_at: datetime
 
 
-def cap(alert: Alert, earlier: Sequence[Earlier], sender: str) -> bytes:
-    """One CAP message: msgType Alert for the first of an alert, Update with references for the others.
+def cap(alert: Alert, earlier: Sequence[Earlier], sender: str, *, is_test: bool = False) -> bytes:
+    """One CAP message.
 
     Urgency and severity are Unknown: a satellite sees what has happened, not whom it threatens.
 
     Args:
         alert: What is told.
-        earlier: Messages of this alert before this one, in order.
+        earlier: Messages of this alert before this one, in order, whoever got them.
         sender: Who answers for it; no blank, comma, `<` or `&`.
+        is_test: Nothing has happened: a person tries a receiver.
 
     Returns:
         UTF-8 XML.
@@ -59,10 +72,10 @@ def cap(alert: Alert, earlier: Sequence[Earlier], sender: str) -> bytes:
         ("identifier", identifier(alert, alert.sequence)),
         ("sender", sender),
         ("sent", _time(alert.sent_at)),
-        ("status", "Exercise" if alert.simulated else "Actual"),
-        ("msgType", "Update" if earlier else "Alert"),
+        ("status", "Test" if is_test else "Exercise" if alert.simulated else "Actual"),
+        ("msgType", "Alert" if not earlier else "Cancel" if alert.kind in CANCELLED else "Update"),
         ("scope", "Public"),
-        ("note", "Simulated scenes: no real event." if alert.simulated else None),
+        ("note", TEST if is_test else "Simulated scenes: no real event." if alert.simulated else None),
         ("references", references or None),
         ("incidents", alert.incident.incident_id),
     ]
@@ -92,26 +105,45 @@ def category(sentence: str) -> str:
 
 def _info(alert: Alert) -> Fields:
     incident = alert.incident
-    certain = incident.state is IncidentState.CONFIRMED
-    seen = " and ".join({"s1": "Sentinel-1 radar", "s2": "Sentinel-2 optical"}[sensor] for sensor in incident.sensors)
+    seen = " and ".join(SENSORS[sensor] for sensor in incident.sensors)
     return [
         ("language", "en"),
         ("category", category(alert.query)),
         ("event", alert.query),
-        ("urgency", "Unknown"),
+        ("responseType", _RESPONSES.get(alert.kind)),
+        ("urgency", "Past" if alert.kind is IncidentState.RESOLVED else "Unknown"),
         ("severity", "Unknown"),
-        ("certainty", "Likely" if certain else "Possible"),
+        ("certainty", _certainty(alert)),
         ("effective", _time(alert.sent_at)),
         ("onset", _time(incident.first_sensing_at)),
+        ("expires", _time(alert.sent_at) if alert.kind is IncidentState.EXPIRED else None),
         ("senderName", "Tocsin"),
         ("headline", f"{alert.query}: {alert.kind.value}, {len(incident.cells)} km² in {_where(alert)}"),
         (
             "description",
-            f"Satellite images by {seen} match the standing query “{alert.query}” in {len(incident.cells)} cells of"
-            f" 1 km², first sensed {_time(incident.first_sensing_at)}, last {_time(incident.last_sensing_at)}."
-            f" Highest score {incident.score:.3f}. Found by an automatic comparison; nobody has verified it.",
+            f"{SENTENCES[alert.kind]} Satellite images by {seen} match the standing query “{alert.query}” in"
+            f" {len(incident.cells)} cells of 1 km², first sensed {_time(incident.first_sensing_at)}, last"
+            f" {_time(incident.last_sensing_at)}. Highest score {incident.score:.3f}."
+            f"{'' if alert.other_sensor is None else ' ' + sentence(alert.other_sensor)} {UNVERIFIED}",
         ),
+        ("instruction", OVER_NOT_SAFE if alert.kind is IncidentState.RESOLVED else None),
     ]
+
+
+_RESPONSES: Mapping[IncidentState, str] = {
+    IncidentState.RESOLVED: "AllClear",
+    IncidentState.RETRACTED: "None",
+    IncidentState.EXPIRED: "None",
+    IncidentState.MERGED: "None",
+}
+"""What CAP calls the response; while it lasts that is for people to say."""
+
+
+def _certainty(alert: Alert) -> str:
+    if alert.kind is IncidentState.RETRACTED:
+        return "Unlikely"
+    both = len(alert.incident.sensors) > 1
+    return "Likely" if both or alert.incident.state is IncidentState.CONFIRMED else "Possible"
 
 
 def _parameters(alert: Alert) -> Fields:
@@ -127,6 +159,8 @@ def _parameters(alert: Alert) -> Fields:
 def _where(alert: Alert) -> str:
     """The 100 km squares that the cells lie in."""
     squares = sorted({cell[:5] for cell in alert.incident.cells})
+    if not squares:
+        return "the area of the earlier messages"
     shown = ", ".join(squares[:5]) + (f" and {len(squares) - 5} more" if len(squares) > 5 else "")
     return f"MGRS square{'s' if len(squares) > 1 else ''} {shown}"
 

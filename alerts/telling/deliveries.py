@@ -71,7 +71,7 @@ class Due:
 
     @property
     def alerts(self) -> tuple[Told, ...]:
-        """All messages that are told in one: for kinds of receivers that take several (`receivers.TOGETHER`)."""
+        """All messages that are told in one: for kinds of receivers that take several (`Kind.gathers`)."""
         return self.together or (self.told,)
 
     @property

@@ -7,7 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from shapely.geometry import shape
+
+from alerts.incidents.other_sensor import sentence
 from alerts.places import centres
+from alerts.telling.phrases import NOTICES
 from alerts.telling.told import Told, id_of, simulated
 from schemas.errors import UsageError
 from schemas.messages import Alert, utc
@@ -80,20 +84,33 @@ def one_line(text: str, name: str, longest: int) -> str:
     return shown
 
 
+def area(alert: Alert) -> str:
+    """How much of the ground, and where its strongest cell lies."""
+    cells = alert.incident.cells
+    best = max(alert.matches, key=lambda match: match.score).cell if alert.matches else next(iter(cells), None)
+    if best is None:  # taken back to the last cell: only the outline of what was told is left
+        middle = shape(alert.geometry).representative_point()
+        return "no cells any more" if middle.is_empty else f"around {_degrees(middle.x, middle.y)}"
+    return f"{len(cells)} km2 around {_degrees(*centres([best])[0])} (cell {best})"
+
+
+def _degrees(lon: float, lat: float) -> str:
+    return f"{abs(lat):.3f}{'N' if lat >= 0 else 'S'} {abs(lon):.3f}{'E' if lon >= 0 else 'W'}"
+
+
 def _alert(alert: Alert) -> str:
     incident = alert.incident
-    best = max(alert.matches, key=lambda match: match.score).cell if alert.matches else incident.cells[0]
-    lon, lat = centres([best])[0]
     return (
-        f"{'SIMULATED ' if alert.simulated else ''}ALERT {alert.query}: {alert.kind.value},"
-        f" {len(incident.cells)} km2 around {abs(lat):.3f}{'N' if lat >= 0 else 'S'}"
-        f" {abs(lon):.3f}{'E' if lon >= 0 else 'W'} (cell {best}), {'+'.join(incident.sensors)},"
-        f" score {incident.score:.3f}, sensed {utc(incident.last_sensing_at)}"
+        f"{'SIMULATED ' if alert.simulated else ''}ALERT {alert.query}: {alert.kind.value}, {area(alert)},"
+        f" {'+'.join(incident.sensors)}, score {incident.score:.3f}, sensed {utc(incident.last_sensing_at)}"
+        f"{'' if alert.other_sensor is None else '; ' + sentence(alert.other_sensor).rstrip('.')}"
         f" [{str(alert.alert_id)[:8]} #{alert.sequence}]"
     )
 
 
 def _notice(notice: Notice) -> str:
     about = f" {notice.query}" if notice.query else ""
-    over = " over" if notice.cleared else ""
-    return f"NOTICE{about}: {notice.kind.value}{over}: {notice.text} [{str(notice.notice_id)[:8]} #{notice.sequence}]"
+    over = ", over" if notice.cleared else ""
+    return (
+        f"NOTICE{about}: {NOTICES[notice.kind]}{over}: {notice.text} [{str(notice.notice_id)[:8]} #{notice.sequence}]"
+    )

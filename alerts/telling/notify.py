@@ -1,112 +1,136 @@
-"""Telling one receiver once, each kind in its way.
+"""Telling one receiver once, in the way of its kind.
 
-Flows in: a delivery that is due. Flows out: a line on the terminal, a file, a request; or the error that says why
-not. Stops before deciding when to try again (`notifier`).
+Flows in: a delivery that is due, or a person's wish to test a receiver. Flows out: an alert told, or the error that
+says why not. Stops before deciding when to try again (`notifying`), and before the ways themselves (`kinds`).
 """
 
 from __future__ import annotations
 
-import json
-import os
-import sys
 from collections.abc import Sequence
-from pathlib import Path
-from tempfile import NamedTemporaryFile
-from typing import TextIO
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 from sqlalchemy import Engine, select
 
+from alerts.places import outlines
 from alerts.settings import NotifierSettings
-from alerts.telling import webhook
-from alerts.telling.cap import Earlier, cap
+from alerts.telling.cap import Earlier
 from alerts.telling.deliveries import Due
-from alerts.telling.geojson import collection
-from alerts.telling.lines import group_text, line
+from alerts.telling.kinds.kind import Bundle, Pictures, Telling, no_bundle, no_pictures
 from alerts.telling.receivers import Receiver
+from alerts.telling.recipients import RecordedRecipients
 from alerts.telling.told import Told, id_of
 from schemas.database import reading
-from schemas.errors import DeliveryFailed
-from schemas.messages import Alert
-from schemas.tables import AlertRow
+from schemas.geometry import to_geojson
+from schemas.messages import Alert, Incident, IncidentState, Match, Mode, stable_id
+from schemas.tables import AlertRow, NoticeRow
+
+TEST_CELL = "31NAA8833"
+"""Where test messages say that it is: in the sea off West Africa, near 0° N 0° E, where nobody is alarmed."""
 
 
-def tell(engine: Engine, receiver: Receiver, due: Due, settings: NotifierSettings) -> None:
+def tell(
+    engine: Engine,
+    receiver: Receiver,
+    due: Due,
+    settings: NotifierSettings,
+    pictures: Pictures = no_pictures,
+    bundle: Bundle = no_bundle,
+) -> None:
     """Attempt a delivery.
+
+    Args:
+        engine: The database.
+        receiver: Whom to tell.
+        due: What to tell.
+        settings: Timeouts, and who answers for it.
+        pictures: Draws an alert.
+        bundle: Packs its evidence.
 
     Raises:
         DeliveryFailed: it was not taken; a later attempt may succeed.
+        DeliveryRefused: it will never be taken.
     """
-    if receiver.kind == "terminal":
-        write_told(due, sys.stdout)  # logs go to stderr: this line is for people
-    elif receiver.kind == "webhook":
-        webhook.post(receiver, due.told, str(due.delivery_id), settings.timeout_s, due.occasion)
-    elif receiver.kind == "geojson":
-        found = webhook.told_feature(due.told, due.occasion)
-        content = json.dumps(collection([found]), indent=1)
-        write_file(receiver.folder / f"{_stem(due.told)}.geojson", content.encode() + b"\n")
-    else:
-        message = cap(due.alert, _earlier(engine, due.alert), settings.cap_sender)
-        write_file(receiver.folder / f"{_stem(due.alert)}.cap.xml", message)
+    recipients = RecordedRecipients(engine, due.delivery_id)
+    if due.attempt == 1:
+        recipients.ask_again()
+    receiver.way.tell(
+        Telling(
+            receiver.name,
+            str(due.delivery_id),
+            due.alerts,
+            settings,
+            occasion=due.occasion,
+            earlier=_earlier(engine, due.told),
+            recipients=recipients,
+            pictures=pictures,
+            bundle=bundle,
+        )
+    )
 
 
-def write_told(due: Due, stream: TextIO) -> None:
-    """A line for a message; for several that are told in one, a line that says so, and one for each.
+def send_test(receiver: Receiver, settings: NotifierSettings) -> None:
+    """Send a marked test message, once; nothing of it is kept.
 
     Raises:
-        DeliveryFailed: the stream is closed.
+        DeliveryFailed: it was not taken.
+        DeliveryRefused: it will never be taken.
     """
-    if len(due.alerts) == 1:
-        _write(line(due.told, due.occasion), stream)
-        return
-    subject, text = group_text(due.alerts, due.occasion)
-    _write(subject if text.count("\n") == 1 else f"{subject}\n{text.rstrip()}", stream)
+    receiver.way.tell(
+        Telling(receiver.name, str(uuid4()), (trial_alert(receiver.name, datetime.now(UTC)),), settings, is_test=True)
+    )
 
 
-def write_line(alert: Alert, stream: TextIO) -> None:
-    """One line for a person; control characters of a sentence never reach the terminal.
+def trial_alert(receiver: str, now: datetime) -> Alert:
+    """An alert about nothing, like a real one in everything else; the same id for every test of a receiver."""
+    query_id, sensed_at = stable_id("test", "query"), now - timedelta(hours=1)
+    match = Match(
+        query_id=query_id,
+        query_version=1,
+        cell=TEST_CELL,
+        acquisition_id=stable_id("test", "acquisition"),
+        physical_key="test",
+        item_id="test-item",
+        sensor="s2",
+        sensing_at=sensed_at,
+        score=0.5,
+        presence=0.5,
+        threshold=0.4,
+        baseline_count=1,
+    )
+    incident = Incident(
+        incident_id=stable_id("test", "incident", receiver),
+        query_id=query_id,
+        query_version=1,
+        state=IncidentState.OPENED,
+        cells=(TEST_CELL,),
+        sensors=("s2",),
+        item_ids=("test-item",),
+        first_sensing_at=sensed_at,
+        last_sensing_at=sensed_at,
+        opened_at=now,
+        score=0.5,
+    )
+    return Alert(
+        alert_id=stable_id("test", "alert", receiver),
+        sequence=1,
+        kind=IncidentState.OPENED,
+        query="test message, nothing has happened",
+        mode=Mode.APPEARANCE,
+        incident=incident,
+        geometry=to_geojson(outlines([TEST_CELL])[0]),
+        matches=(match,),
+        sent_at=now,
+        simulated=True,
+    )
 
-    Raises:
-        DeliveryFailed: the stream is closed.
-    """
-    _write(line(alert), stream)
 
-
-def _write(text: str, stream: TextIO) -> None:
-    try:
-        stream.write(text + "\n")
-        stream.flush()
-    except (OSError, ValueError) as error:
-        raise DeliveryFailed(f"the terminal does not take lines: {error}") from error
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Write a file so that a reader sees all of it or nothing, also after a power cut.
-
-    Raises:
-        DeliveryFailed: the disk does not take it.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".part", delete=False) as part:
-            part.write(content)
-            part.flush()
-            os.fsync(part.fileno())
-        Path(part.name).chmod(0o644)
-        Path(part.name).replace(path)
-    except OSError as error:
-        raise DeliveryFailed(f"file {path} cannot be written: {error.strerror}") from error
-
-
-def _stem(told: Told) -> str:
-    """Sorts by time; the same message always overwrites itself."""
-    return f"{told.sent_at:%Y%m%dT%H%M%SZ}-{id_of(told)}-{told.sequence}"
-
-
-def _earlier(engine: Engine, alert: Alert) -> Sequence[Earlier]:
+def _earlier(engine: Engine, told: Told) -> Sequence[Earlier]:
+    table, column = (AlertRow, AlertRow.alert_id) if isinstance(told, Alert) else (NoticeRow, NoticeRow.notice_id)
     wanted = (
-        select(AlertRow.sequence, AlertRow.sent_at)
-        .where(AlertRow.alert_id == alert.alert_id, AlertRow.sequence < alert.sequence)
-        .order_by(AlertRow.sequence)
+        select(table.sequence, table.sent_at)
+        .where(column == id_of(told), table.sequence < told.sequence)
+        .order_by(table.sequence)
     )
     with reading(engine) as session:
         return [Earlier(sequence, sent_at) for sequence, sent_at in session.execute(wanted)]

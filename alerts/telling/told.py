@@ -14,16 +14,15 @@ from shapely.geometry.base import BaseGeometry
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from alerts.incidents.lifecycle import OPEN
 from alerts.places import centres
-from schemas.messages import Alert
+from schemas.messages import Alert, IncidentState
 from schemas.notices import Notice
 from schemas.tables import AlertRow, NoticeRow
 
 Told = Alert | Notice
 What = Literal["alert", "notice"]
-OVER = frozenset({"resolved", "retracted", "expired", "merged"})
-"""States of an incident that is no longer going on."""
-REOPENED = "reopened"
+REOPENED = IncidentState.REOPENED.value
 """Kind of a message that says that what was over goes on: what people answered before was about another time."""
 
 
@@ -97,5 +96,5 @@ def newest(session: Session, alert_id: UUID) -> Alert | None:
 
 
 def is_over(alert: Alert) -> bool:
-    """Whether the incident has ended."""
-    return alert.kind.value in OVER or alert.incident.state.value in OVER
+    """Whether the incident has ended: resolved, expired, retracted or merged."""
+    return alert.incident.state not in OPEN

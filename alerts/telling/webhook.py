@@ -1,7 +1,7 @@
 """Signed webhooks: one POST per attempt, with nothing left to the receiver's mercy.
 
-Flows in: an alert and a receiver. Flows out: a request that the receiver can verify, or why it failed. Stops before
-trying again (`deliveries`).
+Flows in: an address, secrets and a body. Flows out: a request that the receiver can verify, or why it failed. Stops
+before what is told (`kinds.webhook`) and before trying again (`deliveries`).
 
 What receivers must know is in docs/webhooks.md.
 """
@@ -11,9 +11,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cache
@@ -21,12 +20,7 @@ from functools import cache
 import httpx
 
 from alerts.telling.addresses import refuse_private
-from alerts.telling.geojson import GeoJSON, feature, matches
-from alerts.telling.notice_forms import notice_feature
-from alerts.telling.receivers import Receiver
-from alerts.telling.told import Told
 from schemas.errors import DeliveryFailed
-from schemas.notices import Notice
 
 SIGNATURE, TIMESTAMP, KEY = "Tocsin-Signature", "Tocsin-Timestamp", "Idempotency-Key"
 """Names of our headers."""
@@ -45,48 +39,39 @@ class ReceiverBusy(DeliveryFailed):
         self.retry_after = retry_after
 
 
-def body(told: Told, occasion: str = "") -> bytes:
-    """What is posted: the message as a GeoJSON Feature, an alert with its matches; the same bytes in every attempt."""
-    return json.dumps(told_feature(told, occasion), separators=(",", ":"), sort_keys=True).encode()
-
-
-def told_feature(told: Told, occasion: str = "") -> GeoJSON:
-    """A message as programs get it; `occasion` is there where it has been told before."""
-    if isinstance(told, Notice):
-        return notice_feature(told)
-    return feature(told, matches=matches(told), **({"occasion": occasion} if occasion else {}))
-
-
 def sign(secret: str, timestamp: int, content: bytes) -> str:
     """`v1=` and the hexadecimal HMAC-SHA256 of "TIMESTAMP.BODY" under the receiver's secret."""
     return "v1=" + hmac.new(secret.encode(), f"{timestamp}.".encode() + content, hashlib.sha256).hexdigest()
 
 
-def post(receiver: Receiver, told: Told, key: str, timeout_s: float, occasion: str = "") -> None:
-    """Deliver a message once.
+def post(
+    address_of: str, secrets: Sequence[str], content: bytes, key: str, timeout_s: float, *, allow_private: bool
+) -> None:
+    """Deliver a body once.
 
     Args:
-        receiver: Address and secret.
-        told: The alert or notice.
+        address_of: The receiver's URL.
+        secrets: Each signs the request; two while one takes the other's place.
+        content: What is told, GeoJSON.
         key: Idempotency key, the same in every attempt of this delivery.
         timeout_s: For all of it, seconds.
-        occasion: Of the delivery: empty where it is news.
+        allow_private: Whether it may lead to a private or loopback address.
 
     Raises:
         ReceiverBusy: the receiver said when to try again.
         DeliveryFailed: it could not be reached, was too slow, or answered anything but 2xx.
     """
-    content, timestamp = body(told, occasion), int(datetime.now(UTC).timestamp())
+    timestamp = int(datetime.now(UTC).timestamp())
     headers = {
         "Content-Type": "application/geo+json",
         "User-Agent": "tocsin",
         KEY: key,
         TIMESTAMP: str(timestamp),
-        SIGNATURE: sign(receiver.secret, timestamp, content),
+        SIGNATURE: ",".join(sign(secret, timestamp, content) for secret in secrets),
     }
-    url = httpx.URL(receiver.url)
+    url = httpx.URL(address_of)
     port = url.port or (443 if url.scheme == "https" else 80)
-    address = refuse_private(url.host, port, allow_private=receiver.allow_private)
+    address = refuse_private(url.host, port, allow_private=allow_private)
     try:
         asyncio.run(_send(url, address, content, headers, timeout_s))
     except TimeoutError as error:

@@ -138,7 +138,7 @@ class Desk:
         for name in ("hook", "chief"):
             receivers.add(engine, name, "geojson", folder=data / name)
 
-    def take(self, _engine, receiver, due, _settings) -> None:
+    def take(self, _engine, receiver, due, *_) -> None:
         """In the place of `notify.tell`."""
         from alerts.telling.told import id_of
 

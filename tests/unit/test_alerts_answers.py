@@ -5,12 +5,15 @@ from __future__ import annotations
 import threading
 
 import pytest
+from sqlalchemy import func, select
 
 from alerts.answers import acknowledge, judge, verdicts_of, verdicts_on
 from alerts.incidents.listing import list_alerts, show_alert
 from schemas.cells import cell_at
+from schemas.database import reading, transaction
 from schemas.errors import NotFound, UsageError
-from schemas.messages import stable_id
+from schemas.messages import Alert, stable_id
+from schemas.tables import AlertRow, IncidentRow, OutboxRow
 
 FIRE, FLOOD = (str(stable_id("alert", name)) for name in ("fire", "flood"))
 QUERY = stable_id("query", "burn scar")
@@ -60,11 +63,10 @@ def test_the_start_of_two_ids_is_not_enough(desk, monkeypatch):
         acknowledge(desk.engine, "", person="Ada")
 
 
-def test_what_is_over_cannot_be_taken_in_hand_but_judged(desk, monkeypatch):
-    monkeypatch.setattr("alerts.telling.told.OVER", frozenset({"growing"}))  # in the place of resolved, retracted, …
+def test_what_is_over_cannot_be_taken_in_hand_but_judged(desk):
     desk.alert()
-    desk.alert(sequence=2, kind="growing")
-    with pytest.raises(NotFound, match="is growing: there is nothing to take in hand"):
+    desk.alert(sequence=2, kind="resolved", state="resolved")
+    with pytest.raises(NotFound, match="is resolved: there is nothing to take in hand"):
         acknowledge(desk.engine, FIRE, person="Ada")
     assert judge(desk.engine, FIRE, "true", person="Ada").answer.value == "true"
     assert show_alert(desk.engine, FIRE)["properties"]["acknowledged"] is None
@@ -143,22 +145,61 @@ def test_cells_must_be_the_incidents_own(desk):
         judge(desk.engine, FIRE, "false", person="Ada", cells=[cell_at(20, 41.2).id])
 
 
-def test_only_a_false_verdict_on_all_of_it_ends_the_incident_and_together_with_it(desk):
-    message = desk.alert()
-    ended = []
+def found(desk, message) -> IncidentRow:
+    """The incident of an alert, as the matcher keeps it."""
+    about = message.incident
+    row = IncidentRow(
+        incident_id=about.incident_id,
+        query_id=about.query_id,
+        query_version=1,
+        state=about.state.value,
+        first_sensing_at=about.first_sensing_at,
+        last_sensing_at=about.last_sensing_at,
+        opened_at=about.opened_at,
+        score=about.score,
+        sequence=message.sequence,
+    )
+    with transaction(desk.engine) as session:
+        session.add(row)
+    return row
 
-    def retract(_session, incident_id, why) -> None:
-        ended.append((incident_id, why))
 
+def told_of(desk) -> list[Alert]:
+    with reading(desk.engine) as session:
+        rows = session.scalars(select(AlertRow).order_by(AlertRow.sequence))
+        return [Alert.from_bytes(row.message.encode()) for row in rows]
+
+
+@pytest.mark.parametrize("state", ["opened", "growing", "confirmed", "resolved"])
+def test_only_a_false_verdict_on_all_of_it_retracts_the_incident_and_all_are_told(desk, state):
+    message = desk.alert(state=state)
+    found(desk, message)
     for answer, more in (("true", {}), ("unsure", {}), ("false", {"cells": message.incident.cells[:1]})):
-        judge(desk.engine, FIRE, answer, person="Ada", retract=retract, **more)
-    assert ended == []
-    judge(desk.engine, FIRE, "false", person="Ada", reason="cloud", retract=retract)
-    assert ended == [(message.incident.incident_id, "Ada: cloud")]
+        judge(desk.engine, FIRE, answer, person="Ada", **more)
+    assert len(told_of(desk)) == 1
+    for _ in range(2):
+        judge(desk.engine, FIRE, "false", person="Ada", reason="cloud")
+    _, last = told_of(desk)
+    assert (last.kind, last.incident.state, last.sequence) == ("retracted", "retracted", 2)
+    assert last.incident.why == "Ada: cloud"
+    with reading(desk.engine) as session:
+        assert session.scalar(select(func.count()).select_from(OutboxRow)) == 1
+
+
+@pytest.mark.parametrize("state", ["expired", "retracted", "merged"])
+def test_a_false_verdict_on_what_has_ended_for_good_is_only_kept(desk, state):
+    found(desk, desk.alert(state=state))
+    judge(desk.engine, FIRE, "false", person="Ada")
+    assert len(told_of(desk)) == len(verdicts_of(desk.engine, QUERY)) == 1
+
+
+def test_a_verdict_and_what_it_ends_stand_or_fall_together(desk, monkeypatch):
+    found(desk, desk.alert())
 
     def fails(*_) -> None:
         raise RuntimeError("the incident cannot be ended")
 
+    monkeypatch.setattr("alerts.answers.retract", fails)
     with pytest.raises(RuntimeError):
-        judge(desk.engine, FIRE, "false", person="Bo", retract=fails)
-    assert [each.person for each in verdicts_of(desk.engine, QUERY)] == ["Ada"]
+        judge(desk.engine, FIRE, "false", person="Bo")
+    assert verdicts_of(desk.engine, QUERY) == []

@@ -11,8 +11,11 @@ import pytest
 from alerts.settings import NotifierSettings
 from alerts.telling import receivers
 from alerts.telling.deliveries import Due
+from alerts.telling.kinds.geojson_files import GeojsonFiles
+from alerts.telling.kinds.kind import Telling
+from alerts.telling.kinds.terminal import write_line
 from alerts.telling.lines import group_text, line
-from alerts.telling.notify import tell, write_told
+from alerts.telling.notify import tell
 from schemas.messages import stable_id
 
 
@@ -20,11 +23,15 @@ def due(*told, occasion: str = "") -> Due:
     return Due(stable_id("d"), "screen", 1, told[-1], told, (), occasion)
 
 
+def telling(*told) -> Telling:
+    return Telling("screen", "key", told, NotifierSettings())
+
+
 def test_a_notice_is_one_line_whether_raised_or_over(desk):
     raised, over = desk.notice(), desk.notice(cleared=True)
     short = str(raised.notice_id)[:8]
-    assert line(raised) == f"NOTICE: blind: not seen for 21 days [{short} #1]"
-    assert line(over) == f"NOTICE: blind over: not seen for 21 days [{short} #2]"
+    assert line(raised) == f"NOTICE: not watched: not seen for 21 days [{short} #1]"
+    assert line(over) == f"NOTICE: not watched, over: not seen for 21 days [{short} #2]"
 
 
 def test_what_is_told_again_says_so(desk):
@@ -42,7 +49,7 @@ def test_several_have_a_subject_and_a_line_each_as_they_stand_now(desk):
     assert [each.split(",")[0] for each in text.splitlines()] == [
         "ALERT burn scar: growing",
         "ALERT flooded fields  [2J: opened",
-        f"NOTICE: blind: not seen for 21 days [{text.splitlines()[2].split('[')[1]}",
+        f"NOTICE: not watched: not seen for 21 days [{text.splitlines()[2].split('[')[1]}",
     ]
     assert "\x1b" not in text
 
@@ -63,7 +70,7 @@ def test_many_sentences_are_counted_and_simulated_ones_named(desk):
 
 def test_the_terminal_gets_several_in_one_writing(desk):
     stream = io.StringIO()
-    write_told(due(desk.alert("fire"), desk.alert("flood")), stream)
+    write_line(telling(desk.alert("fire"), desk.alert("flood")), stream)
     assert [each.split(":")[0] for each in stream.getvalue().splitlines()] == [
         "2 alerts",
         "ALERT burn scar",
@@ -71,13 +78,13 @@ def test_the_terminal_gets_several_in_one_writing(desk):
     ]
     stream = io.StringIO()
     message = desk.alert("other")
-    write_told(due(message), stream)
+    write_line(telling(message), stream)
     assert stream.getvalue() == line(message) + "\n"
 
 
 @pytest.mark.parametrize("occasion", ["", "repeat 3"])
 def test_programs_get_notices_and_occasions_as_geojson(desk, tmp_path, occasion):
-    receiver = receivers.Receiver("files", "geojson", folder=tmp_path / "files")
+    receiver = receivers.Receiver("files", GeojsonFiles(folder=str(tmp_path / "files")))
     for message in (desk.alert(), desk.notice()):
         tell(desk.engine, receiver, replace(due(message, occasion=occasion), told=message), NotifierSettings())
     found = [json.loads(path.read_text())["features"][0] for path in sorted((tmp_path / "files").iterdir())]

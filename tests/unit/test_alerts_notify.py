@@ -26,7 +26,8 @@ from alerts.telling import deliveries, receivers
 from alerts.telling.addresses import refuse_private
 from alerts.telling.cap import Earlier, cap, category
 from alerts.telling.geojson import feature
-from alerts.telling.notify import write_line
+from alerts.telling.kinds.kind import Telling
+from alerts.telling.kinds.terminal import write_line
 from alerts.telling.notifying import Notifier
 from alerts.telling.webhook import retry_after, sign
 from schemas.cells import cell_at
@@ -143,6 +144,14 @@ def engine(empty: Path, tmp_path: Path) -> Engine:
     with closing(sqlite3.connect(empty)) as connection:
         connection.execute("VACUUM INTO ?", (str(tmp_path / "db.sqlite"),))
     return connect(f"sqlite:///{tmp_path / 'db.sqlite'}")
+
+
+def telling(message: Alert, *earlier: Earlier, sender: str = "t@example.org", **more) -> Telling:
+    return Telling("ops", "key", (message,), NotifierSettings(cap_sender=sender), earlier=earlier, **more)
+
+
+def in_cap(message: Alert, *earlier: Earlier) -> bytes:
+    return cap(message, earlier, "t@example.org")
 
 
 def store(engine: Engine, *messages: Alert) -> None:
@@ -457,13 +466,13 @@ def test_the_documented_signature_is_the_one_we_make():
 
 def test_the_line_on_the_terminal_carries_no_control_characters():
     stream = io.StringIO()
-    write_line(alert(sentence="fire \x1b[2Jsale\nALERT fake", simulated=True), stream)
+    write_line(telling(alert(sentence="fire \x1b[2Jsale\nALERT fake", simulated=True)), stream)
     assert stream.getvalue().count("\n") == 1
     assert "\x1b" not in stream.getvalue()
     assert stream.getvalue().startswith("SIMULATED ALERT")
     stream.close()
     with pytest.raises(DeliveryFailed):
-        write_line(alert(), stream)
+        write_line(telling(alert()), stream)
 
 
 def cap_rules() -> etree.RelaxNG:
@@ -475,7 +484,7 @@ def values(document: etree._Element, name: str) -> list[str]:
 
 
 def test_cap_follows_the_specification():
-    document = etree.fromstring(cap(alert(), [], "tocsin@example.org"))
+    document = etree.fromstring(in_cap(alert()))
     cap_rules().assertValid(document)
     assert values(document, "msgType") == ["Alert"]
     assert values(document, "status") == ["Actual"]
@@ -490,16 +499,16 @@ def test_cap_follows_the_specification():
 def test_cap_updates_refer_to_what_came_before():
     first, second = alert(1), alert(2)
     earlier = [Earlier(1, first.sent_at), Earlier(2, second.sent_at)]
-    document = etree.fromstring(cap(alert(3), earlier, "t@example.org"))
+    document = etree.fromstring(in_cap(alert(3), *earlier))
     cap_rules().assertValid(document)
     assert values(document, "msgType") == ["Update"]
-    told = values(etree.fromstring(cap(first, [], "t@example.org")), "identifier")[0]
+    told = values(etree.fromstring(in_cap(first)), "identifier")[0]
     assert values(document, "references")[0].split()[0] == f"t@example.org,{told},2026-07-01T10:31:15-00:00"
 
 
 @pytest.mark.parametrize("sentence", ["a & b < c", "fire \x00\x1b\x0b end", "Überschwemmung 洪水 \U0001f30a", "]]>"])
 def test_cap_takes_any_sentence_and_says_what_is_simulated(sentence):
-    document = etree.fromstring(cap(alert(sentence=sentence, simulated=True), [], "t@example.org"))
+    document = etree.fromstring(in_cap(alert(sentence=sentence, simulated=True)))
     cap_rules().assertValid(document)
     assert values(document, "status") == ["Exercise"]
 

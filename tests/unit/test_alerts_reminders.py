@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from alerts.answers import acknowledge
 from alerts.settings import NotifierSettings
 from alerts.telling import reminders, routes, silences
@@ -40,10 +42,10 @@ def test_a_repeat_tells_the_alert_as_it_stands_and_counts_from_the_last_news(des
     assert told(desk.pass_time(minutes=1)) == [("screen", 2, "repeat 1")]
 
 
-def test_what_is_over_is_not_told_again(desk, monkeypatch):
-    monkeypatch.setattr("alerts.telling.told.OVER", frozenset({"growing"}))  # in the place of resolved, retracted, …
+@pytest.mark.parametrize("end", ["resolved", "expired", "retracted", "merged"])
+def test_what_is_over_is_not_told_again(desk, end):
     desk.route(repeat_s=3600, steps=STEPS)
-    desk.tell(desk.alert(), desk.alert(sequence=2, kind="growing"))
+    desk.tell(desk.alert(), desk.alert(sequence=2, kind=end, state=end))
     assert told(desk.pass_time(days=1)) == []
 
 
@@ -187,14 +189,13 @@ def test_two_routes_that_remind_the_same_receivers_do_not_get_in_each_others_way
     assert len({each.key for each in desk.told}) == len(desk.told)
 
 
-def test_what_is_reopened_is_told_again_and_escalated_anew(desk, monkeypatch):
-    monkeypatch.setattr("alerts.telling.reminders.REOPENED", "growing")  # in the place of reopened
+def test_what_is_reopened_is_told_again_and_escalated_anew(desk):
     desk.route(steps=STEPS)
     desk.tell(desk.alert())
     desk.pass_time(seconds=QUARTER)
     acknowledge(desk.engine, FIRE, person="Ada")
     assert told(desk.pass_time(days=1)) == []
-    desk.tell(desk.alert(sequence=2, kind="growing"))
+    desk.tell(desk.alert(sequence=2, kind="reopened", state="opened"))
     assert told(desk.pass_time(seconds=QUARTER)) == [("hook", 2, "step 1")]
     assert acknowledge(desk.engine, FIRE, person="Bo").person == "Bo"
     assert told(desk.pass_time(days=1)) == []

@@ -79,7 +79,12 @@ def test_a_query_lives_and_ends(run: Run) -> None:
         (["poll", "nobody"], "nobody"),
         (["backfill", "x", "--from", "2026-02-01", "--to", "2026-01-01"], "before"),
         (["backfill", "x", "--from", "yesterday", "--to", "2026-01-01"], "2026-06-01"),
-        (["receiver", "add", "r", "http://127.0.0.1:1/hook"], "private"),
+        (["receiver", "add", "r", "webhook", "https://127.0.0.1:1/hook"], "private"),
+        (["receiver", "add", "r", "pigeon"], "webhook, email"),
+        (["receiver", "add", "r", "terminal", "x"], "no address"),
+        (["receiver", "add", "r", "terminal", "--title", "x"], "no title"),
+        (["receiver", "test", "nobody"], "receiver list"),
+        (["alerts", "explain", "ffffffff"], "tocsin alerts list"),
         (["dead-letters", "redrive"], "--all"),
         (["dead-letters", "show", "zzz"], "no dead letter"),
         (["search", "  "], "blank"),
@@ -94,6 +99,35 @@ def test_wrong_usage_is_one_line_and_exit_2(run: Run, words: list[str], says: st
     assert says in ended.stderr
     assert "Traceback" not in ended.stderr
     assert ended.stdout == ""
+
+
+def test_a_receiver_lives_and_ends(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "hook.key").write_text("a key of more than sixteen\n")
+    hook = ("receiver", "add", "duty", "webhook", "https://192.0.2.1/hook", "--allow-private")
+    assert "its signing key, shown only now: whsec_" in run(*hook).stdout
+    key = str(tmp_path / "hook.key")
+    assert "sixteen" not in run("receiver", "rotate", "duty", "--secret-file", key).stdout
+    assert "new key" in run("receiver", "rotate", "duty", "--finish").stdout
+    letters = ("email", "a@example.org", "b@example.org", "--from", "t@example.org", "--server", "mail.example.org")
+    added = json.loads(run("receiver", "add", "post", *letters, "--json").stdout)
+    assert (added["to"], added["server"]) == (["a@example.org", "b@example.org"], "mail.example.org:587")
+    run("receiver", "add", "feed", "atom", str(tmp_path / "feed"), "--newest", "5", "--base-url", "https://example.org")
+    assert json.loads(run("receiver", "test", "feed", "--json").stdout) == {"receiver": "feed", "taken": True}
+    assert (tmp_path / "feed" / "alerts.atom").is_file()
+    listed = run("receiver", "list").stdout
+    assert [line.split()[0] for line in listed.splitlines()[2:]] == ["duty", "feed", "post"]
+    assert "sixteen" not in run("receiver", "list", "--json").stdout
+    run("receiver", "remove", "post")
+    assert [one["name"] for one in json.loads(run("receiver", "list", "--json").stdout)] == ["duty", "feed"]
+    assert run("receiver", "refused").stdout == "none\n"
+    assert {each["kind"] for each in json.loads(run("receiver", "kinds", "--json").stdout)} >= {"email", "stac"}
+
+
+def test_a_receiver_that_cannot_be_reached_is_one_line_and_exit_1(run: Run) -> None:
+    run("receiver", "add", "duty", "webhook", "http://127.0.0.1:9/", "--allow-private")
+    ended = run("receiver", "test", "duty", check=False)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "127.0.0.1: ConnectError" in ended.stderr
 
 
 def test_debug_shows_where_it_failed(run: Run) -> None:

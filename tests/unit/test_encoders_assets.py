@@ -107,7 +107,7 @@ def test_truncated_file_that_is_whole_meanwhile_is_worth_another_try(
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) * 6 // 10])
     fetcher = Fetcher(settings)
-    fetch = fetcher._fetch
+    fetch = fetcher.fetch
 
     def fetch_and_repair(acquisition: Acquisition, band: str, target: Path) -> object:
         fetched = fetch(acquisition, band, target)
@@ -115,7 +115,7 @@ def test_truncated_file_that_is_whole_meanwhile_is_worth_another_try(
             path.write_bytes(whole)
         return fetched
 
-    fetcher._fetch = fetch_and_repair  # type: ignore[method-assign, assignment]
+    fetcher.fetch = fetch_and_repair  # type: ignore[method-assign, assignment]
     with closing(fetcher), pytest.raises(AssetUnavailable, match=r"ITEM: asset B02 .*changed"):
         list(read_scene(scene, settings, fetcher))
     assert count(scene, settings) == 9

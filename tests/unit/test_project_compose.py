@@ -67,7 +67,7 @@ def test_the_example_environment_has_every_variable_that_compose_asks_for() -> N
 
 def test_the_image_has_what_the_services_need() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text()
-    assert ".[postgresql]" in dockerfile
+    assert ".[chat,postgresql]" in dockerfile
     assert "USER tocsin" in dockerfile
 
 

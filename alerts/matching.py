@@ -9,7 +9,7 @@ A batch that has its row already changes nothing, so that a replay alerts nobody
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from threading import Lock
 
 import structlog
@@ -17,6 +17,7 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
 from alerts.budgets.calibrate import Calibrator
+from alerts.clock import Clock, machine_time
 from alerts.incidents.announce import tell_opened, tell_updates
 from alerts.incidents.join import join
 from alerts.locks import serialise
@@ -37,7 +38,13 @@ class Matcher:
     """Matches batches one after the other; safe to call from several threads."""
 
     def __init__(
-        self, engine: Engine, publisher: Sender, calibrator: Calibrator, release: str, settings: MatcherSettings
+        self,
+        engine: Engine,
+        publisher: Sender,
+        calibrator: Calibrator,
+        release: str,
+        settings: MatcherSettings,
+        clock: Clock = machine_time,
     ) -> None:
         """Remember where everything is; nothing is read yet.
 
@@ -47,7 +54,9 @@ class Matcher:
             calibrator: Computes missing thresholds.
             release: Of the encoder that makes text vectors; batches of another one meet only what is stored for it.
             settings: Baselines and incidents.
+            clock: When incidents open; a back-test gives the past's.
         """
+        self._clock = clock
         self._engine, self._publisher, self._calibrator = engine, publisher, calibrator
         self._release, self._settings = release, settings
         self._queries = StandingQueries()
@@ -62,7 +71,7 @@ class Matcher:
         if not self._done(batch):
             found = self._match(batch)
             with transaction(self._engine) as session:
-                _write(session, batch, found, self._settings)
+                settle(session, batch, found, self._settings, self._clock)
         outbox.flush(self._engine, self._publisher)
 
     def prepare(self) -> None:
@@ -92,15 +101,17 @@ class Matcher:
             return session.get(MatchedBatchRow, _key(batch)) is not None
 
 
-def _write(session: Session, batch: EmbeddingBatch, found: Found, rules: MatcherSettings) -> None:
+def settle(
+    session: Session, batch: EmbeddingBatch, found: Found, rules: MatcherSettings, clock: Clock = machine_time
+) -> None:
     """Everything that follows from a batch, in the caller's transaction."""
     serialise(session, "incidents")
     if session.get(MatchedBatchRow, _key(batch)) is not None:
         return
-    acquisition, now = batch.acquisition, datetime.now(UTC)
+    acquisition, now = batch.acquisition, clock()
     may_open = not _matched_before(session, acquisition)
     for query, matches in found:
-        opened = join(session, query, matches, may_open=may_open, rules=rules)
+        opened = join(session, query, matches, may_open=may_open, rules=rules, now=now)
         tell_opened(session, query, opened, acquisition.simulated)
     session.add(
         MatchedBatchRow(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from typing import Protocol
 from uuid import UUID
@@ -24,6 +24,7 @@ from sqlalchemy import Engine, func, select
 
 from alerts.budgets.background import History, read_history
 from alerts.budgets.thresholds import ReleaseBackground, Threshold, WithBackground, WithCalibration, threshold
+from alerts.clock import Clock, machine_time
 from alerts.locks import serialise
 from alerts.percolation.standing import Held
 from alerts.queries import LOCK, bump
@@ -109,8 +110,16 @@ class Past:
 class Calibrator:
     """Keeps the thresholds of one release complete and current."""
 
-    def __init__(self, engine: Engine, archive: Archive, encoder: TextEncoder, settings: MatcherSettings) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        archive: Archive,
+        encoder: TextEncoder,
+        settings: MatcherSettings,
+        clock: Clock = machine_time,
+    ) -> None:
         """Remember where everything is; nothing is read yet."""
+        self._clock = clock
         self._engine, self._archive, self._encoder, self._settings = engine, archive, encoder, settings
         self._seen_at: dict[tuple[Sensor, datetime], int] = {}
         self._refused: set[str] = set()
@@ -228,7 +237,7 @@ class Calibrator:
 
     def _store(self, computed: Sequence[tuple[Wanted, Threshold]], vectors: dict[UUID, Floats]) -> int:
         """Write the rows of queries that are still as they were."""
-        now = datetime.now(UTC)
+        now = self._clock()
         written = 0
         with transaction(self._engine) as session:
             serialise(session, LOCK)

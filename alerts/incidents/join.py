@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from uuid import UUID
 
 import numpy as np
@@ -34,7 +34,13 @@ class Known:
 
 
 def join(
-    session: Session, query: StandingQuery, matches: Sequence[Match], *, may_open: bool, rules: MatcherSettings
+    session: Session,
+    query: StandingQuery,
+    matches: Sequence[Match],
+    *,
+    may_open: bool,
+    rules: MatcherSettings,
+    now: datetime,
 ) -> list[IncidentRow]:
     """Store the matches of one query and acquisition; matches that are stored already change nothing.
 
@@ -44,6 +50,7 @@ def join(
         matches: Of one acquisition.
         may_open: False for a new version of a scene that was matched before: it adds to incidents, and opens none.
         rules: Reach and window.
+        now: When what opens has opened.
 
     Returns:
         The incidents that were opened.
@@ -57,7 +64,7 @@ def join(
         members = [new[i] for i in group]
         incident = _touched(members, known, rules)
         if incident is None and may_open:
-            incident = _open(query, members)
+            incident = _open(query, members, now)
             session.add(incident)
             session.flush()
             opened.append(incident)
@@ -106,7 +113,7 @@ def _touched(members: Sequence[Match], known: Sequence[Known], rules: MatcherSet
     return min(found, key=lambda incident: (incident.opened_at, incident.incident_id.hex), default=None)
 
 
-def _open(query: StandingQuery, members: Sequence[Match]) -> IncidentRow:
+def _open(query: StandingQuery, members: Sequence[Match], now: datetime) -> IncidentRow:
     first = min(members, key=lambda match: match.cell)
     return IncidentRow(
         incident_id=stable_id("incident", query.query_id, query.version, first.cell, first.physical_key),
@@ -115,7 +122,7 @@ def _open(query: StandingQuery, members: Sequence[Match]) -> IncidentRow:
         state=IncidentState.OPENED.value,
         first_sensing_at=first.sensing_at,
         last_sensing_at=first.sensing_at,
-        opened_at=datetime.now(UTC),
+        opened_at=now,
         score=first.score,
         sequence=0,
     )

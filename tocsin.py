@@ -15,6 +15,7 @@ import typer
 from commands import (
     alerts,
     answers,
+    backtest,
     corpus,
     deadletters,
     demo,
@@ -61,6 +62,7 @@ def options(
 
 sources.register(app)
 queries.register(app)
+backtest.register(app)
 receivers.register(app)
 routes.register(app)
 silences.register(app)

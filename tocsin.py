@@ -22,6 +22,7 @@ from commands import (
     encoders,
     evaluate,
     health,
+    lint,
     queries,
     receivers,
     routes,
@@ -63,6 +64,7 @@ def options(
 sources.register(app)
 queries.register(app)
 backtest.register(app)
+lint.register(app)
 receivers.register(app)
 routes.register(app)
 silences.register(app)

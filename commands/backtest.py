@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from commands.lint import describe, warn
 from commands.options import AreaFile, Bbox, Data, Json, open_database, open_stack, parse_area, parse_moment
 from commands.output import note, print_json, say, table
 from commands.queries import Budget, Mode, Sensors, Threshold, query
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 
 BAR_WIDTH = 50
 """Characters of the longest bar of a histogram."""
-BINS_A_ROW = 5
-"""Bins of the report that a row of the terminal's histogram sums up: 0.05 of a cosine."""
+BINS_A_ROW = 10
+"""Bins of the report that a row of the terminal's histogram sums up: 0.1 of a cosine."""
 
 
 def test(
@@ -57,6 +58,7 @@ def test(
     """Try a query on the archive's past: what it would have reported, had it stood since then."""
     from alerts import queries
     from alerts.backtest import backtest, page, read_events, write
+    from alerts.lint import lint
     from archive import open_archive
     from encoders import load_for
 
@@ -73,6 +75,7 @@ def test(
     stack = open_stack(data)
     engine, encoder = open_database(stack), load_for(stack)
     with open_archive(stack) as archive, _progress() as progress:
+        looked = lint(asked.sentence, encoder, sensors=asked.sensors, archive=archive)
         report = backtest(
             asked,
             archive,
@@ -86,8 +89,9 @@ def test(
         )
     paths = [] if out is None else write(report, out, page(report))
     if as_json:
-        print_json(report.to_json() | {"files": [str(path) for path in paths]})
+        print_json(report.to_json() | {"lint": describe(looked), "files": [str(path) for path in paths]})
         return
+    warn(looked)
     show(report)
     for path in paths:
         say(str(path))

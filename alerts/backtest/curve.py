@@ -26,8 +26,10 @@ from schemas.database import reading, transaction
 from schemas.messages import EmbeddingBatch, StandingQuery, stable_id
 from schemas.tables import IncidentRow
 
-RANKS = (1, 2, 3, 5, 8, 12, 18, 27, 40, 60, 90, 135, 200, 300, 450, MOST_CANDIDATES)
-"""Levels lie at the scores of these ranks: where the curve bends."""
+RANKS = (1, 3, 8, 20, 50, 120, 300, MOST_CANDIDATES)
+"""Levels lie at the scores of these ranks, where the curve bends,"""
+STEPS = 11
+"""and at so many even steps from the highest score to the least."""
 CONFIDENCE = 0.90
 """Of all intervals here."""
 
@@ -111,9 +113,12 @@ def _at_most(count: int, mean: float) -> float:
 
 def _levels(candidates: Sequence[Candidate], also: Sequence[float]) -> list[float]:
     scores = np.sort([one.score for one in candidates])[::-1]
+    if not len(scores):
+        return []
     ranked = {float(scores[rank - 1]) for rank in RANKS if rank <= len(scores)}
-    least = float(scores[-1]) if len(scores) else float("inf")
-    return sorted(ranked | {float(one) for one in also if isfinite(one) and one >= least}, reverse=True)
+    even = set(np.linspace(scores[-1], scores[0], STEPS).tolist())
+    asked = {float(one) for one in also if isfinite(one) and one >= scores[-1]}
+    return sorted(ranked | even | asked, reverse=True)
 
 
 def _at(query: StandingQuery, level: float) -> StandingQuery:

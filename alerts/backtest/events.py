@@ -64,7 +64,7 @@ class Outcome:
     Attributes:
         event: Which.
         result: hit; miss: it was looked at and nothing passed; unseen: no cell of it was looked at in time; outside:
-            not in the area or the time that is tested.
+            not in the area that is tested, or begun before or after the time.
         looks: Cells of it looked at in time, each scene counted.
         best: Highest score among them; none where nothing was scored.
         detected_at: Sensing time of the first match; none without one.
@@ -151,7 +151,7 @@ class Watch:
         )
 
     def _why_not(self, event: Event, looks: int) -> Literal["miss", "unseen", "outside"]:
-        in_time = event.start < self.until and event.end + self.rules.window >= self.since
+        in_time = self.since <= event.start < self.until
         in_place = self.area is None or self.area.intersects(event.geometry)
         if not (in_time and in_place):
             return "outside"

@@ -159,6 +159,7 @@ def _tables(report: Report) -> str:
     seen = [
         (one.sensor, one.acquisitions, "–" if one.cells is None else one.cells, one.seen, one.obscured, one.failed)
         for one in report.coverage
+        if one.acquisitions
     ]
     columns = ("sensor", "scenes", "cells", "seen", "only obscured", "failed")
     return text + (_table("What could be seen", columns, seen) if seen else "")

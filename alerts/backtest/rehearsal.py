@@ -61,7 +61,7 @@ class Rehearsal:
         self.calibrated: list[ThresholdRow] = []
         self._in_force: dict[Sensor, ThresholdRow] = {}
         calibrator = Calibrator(self.engine, AsOf(archive, lambda: self._sensed), encoder, settings, self._clock)
-        self._matcher = Matcher(self.engine, Nobody(), calibrator, encoder.release, settings, self._clock)
+        self._matcher = Matcher(self.engine, Nobody(), calibrator, encoder.release, settings, clock=self._clock)
 
     def look_back(self, scene: Scene) -> None:
         """A scene from before the query stood: history, and nothing else."""

@@ -467,7 +467,7 @@ def test_known_events_are_hit_missed_unseen_or_outside() -> None:
     nowhere = {"type": "Point", "coordinates": [13.83, 40.85]}
     text = collection(
         event("the flood", start=day[58], end=day[74]),
-        event("nothing happened", dry, date=day[20]),
+        event("nothing happened", dry, date=day[80]),
         event("no cell there", nowhere, date=day[60]),
         event("before", date=day[0]),
         event("far away", {"type": "Point", "coordinates": [0, 0]}, date=day[60]),

@@ -169,7 +169,7 @@ def _spreads(
     archive: Archive | None = None,
 ) -> dict[str, float]:
     """Spread of a sentence's scores by sensor, in medians of the known captions'; sensors without places left out."""
-    found = {}
+    found: dict[str, float] = {}
     for sensor in sensors:
         places = _places(sensor, encoder, archive)
         if places is not None and sensor in captions.spread:

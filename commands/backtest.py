@@ -127,8 +127,8 @@ def show(report: Report) -> None:
     for sensor, levels in report.curves.items():
         per_week = 1 / (report.weeks * report.share) if report.weeks and report.share else 0.0
         steps = [(level.threshold, level.matches, level.incidents, level.incidents * per_week) for level in levels]
-        columns = ("score above", "cells", "incidents", "a week")
-        table(f"Other thresholds, {sensor} alone", columns, steps, f"no scores of {sensor}")
+        names = ("score above", "cells", "incidents", "a week")
+        table(f"Other thresholds, {sensor} alone", names, steps, f"no scores of {sensor}")
 
 
 def _show_events(report: Report) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from encoders.interface import Vectors
 from encoders.nano import CAPTIONS, Nano
-from encoders.nano_captions import Captions, write_captions
+from encoders.nano_captions import Captions, coded, decoded, write_captions
 from training.captions import Caption, single_captions
 from training.phrases import LABELS
 
@@ -49,6 +49,7 @@ def known(encoder: Nano, backgrounds: dict[str, Vectors]) -> Captions:
     texts = [caption.text for caption in captions]
     vectors, good = encoder.texts(texts), encoder.texts(choosing())
     words, good_words = encoder.words(texts), encoder.words(choosing())
+    vectors, words = decoded("vectors", coded("vectors", vectors)), decoded("words", coded("words", words))
     measures = {
         "vectors": (good @ vectors.T).max(axis=1),
         "words": (good_words @ words.T).max(axis=1),

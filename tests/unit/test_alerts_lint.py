@@ -180,8 +180,8 @@ def test_captions_read_back_as_they_were_written(tmp_path: object) -> None:
     assert found is not None
     assert (found.sentences, found.labels, found.nearest, found.nearest_words) == (names, names[::-1], 0.5, 0.4)
     assert found.spread == {"s2": 0.3}
-    assert np.abs(found.vectors @ vectors.T - vectors @ vectors.T).max() < 0.005
-    assert np.abs(found.words @ words.T - words @ words.T).max() < 0.005
+    assert np.abs(found.vectors @ vectors.T - vectors @ vectors.T).max() < 0.02
+    assert np.abs(found.words @ words.T - words @ words.T).max() < 0.02
     assert read_captions(path, "r-2") is None
     assert read_captions(path.with_name("none"), "r-1") is None
 
@@ -192,7 +192,7 @@ def test_the_release_brings_its_own_captions() -> None:
     assert captions is not None
     assert set(captions.labels) == set(LABELS)
     again = encoder.texts(list(captions.sentences[:3]))
-    assert np.einsum("ij,ij->i", again, captions.vectors[:3]).min() > 0.995
+    assert np.einsum("ij,ij->i", again, captions.vectors[:3]).min() > 0.98
     for sentence in ("wildfire burn scar", "flooded fields", "collapsed buildings"):
         assert lint(sentence, encoder).doubts == ()
     for sentence in ("a cat on a sofa", "software update"):

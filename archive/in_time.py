@@ -26,8 +26,8 @@ EARLIEST = datetime(EARLIEST_YEAR, 1, 1, tzinfo=UTC)
 """Nothing in an archive is older."""
 INSTANT = timedelta(microseconds=1)
 """What is sensed in one is never divided: the cells of one scene."""
-CLOSE_ENOUGH = timedelta(seconds=1)
-"""How exactly `moment_of` tells a time."""
+CLOSE_ENOUGH = timedelta(minutes=1)
+"""How exactly `moment_of` tells a time: each halving is a count, and an overpass takes minutes."""
 
 
 def pages(
@@ -49,7 +49,7 @@ def pages(
 
 
 def moment_of(archive: Archive, number: int, *, release: str, filter: ArchiveFilter, until: datetime) -> datetime:
-    """The time, to the second, before which so many points of a filter had been sensed.
+    """The time, to the minute, before which so many points of a filter had been sensed.
 
     Args:
         archive: Where they are.

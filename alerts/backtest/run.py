@@ -26,7 +26,7 @@ from alerts.backtest.tally import Tally
 from alerts.budgets.calibrate import TextEncoder
 from alerts.coverage.summary import coverage_of
 from alerts.settings import MatcherSettings
-from archive.in_time import moment_of, pages
+from archive.in_time import CLOSE_ENOUGH, moment_of, pages
 from archive.interface import Archive, ArchiveFilter
 from schemas.errors import UsageError
 from schemas.messages import Sensor, StandingQuery
@@ -158,10 +158,13 @@ def _span(
         end = until or now
         return Span(wanted, 0, 0, 1.0, None, since or end, end)
 
+    first = moment_of(archive, 1, release=release, filter=wanted, until=until or now)
+    wanted = replace(wanted, since=first - CLOSE_ENOUGH)
+
     def moment(number: int) -> datetime:
         return moment_of(archive, number, release=release, filter=wanted, until=until or now)
 
-    first, end = moment(1), until or moment(points)
+    end = until or moment(points)
     start = since or moment(max(round(points * CALIBRATION_SHARE), 1))
     return Span(wanted, points, len(chosen), len(chosen) / len(everything), first, start, end)
 

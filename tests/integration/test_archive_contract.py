@@ -18,7 +18,7 @@ from qdrant_client import QdrantClient
 from archive import Archive, ArchiveFilter, open_archive
 from archive.address import published
 from archive.baselines import OVERPASS
-from archive.in_time import AsOf, moment_of, pages
+from archive.in_time import CLOSE_ENOUGH, AsOf, moment_of, pages
 from archive.server import ServerStore, connect
 from archive.stored import StoredArchive
 from schemas.cells import Cell, cells_in
@@ -279,7 +279,7 @@ def test_pages_hold_every_point_once_in_order_of_time(archive: Archive, release:
     assert all(max(one) < min(other) for one, other in itertools.pairwise(times))
     third = moment_of(archive, len(expected) // 3, release=release, filter=chosen, until=until)
     assert sum(e.sensing_at < third for e, _ in expected) >= len(expected) // 3
-    assert sum(e.sensing_at < third - timedelta(seconds=2) for e, _ in expected) < len(expected) // 3
+    assert sum(e.sensing_at < third - CLOSE_ENOUGH for e, _ in expected) < len(expected) // 3
 
 
 def test_a_view_of_the_past_knows_nothing_later(archive: Archive, release: str, rng: np.random.Generator) -> None:

@@ -81,7 +81,8 @@ def decoded(name: str, arrays: Mapping[str, NDArray[np.generic]]) -> Vectors:
     """The unit rows that `coded` took, nearly."""
     places = arrays[f"{name}_places"].astype(np.float32) * arrays[f"{name}_scales"].astype(np.float32)
     vectors: Vectors = places @ arrays[f"{name}_directions"].astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors
 
 
 def read_captions(path: Path, release: str) -> Captions | None:

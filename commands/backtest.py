@@ -17,7 +17,7 @@ import typer
 from commands.lint import describe, warn
 from commands.options import AreaFile, Bbox, Data, Json, open_database, open_stack, parse_area, parse_moment
 from commands.output import note, print_json, say, table
-from commands.queries import Budget, Mode, Sensors, Threshold, query
+from commands.queries import Also, Budget, Mode, Sensors, Threshold, query
 
 if TYPE_CHECKING:
     from alerts.backtest import Report
@@ -37,6 +37,7 @@ def test(
     mode: Mode = "appearance",
     sensor: Sensors = None,
     threshold: Threshold = None,
+    also: Also = None,
     since: Annotated[
         str | None,
         typer.Option(metavar="ISO", help="As if it had stood since then; what is older only calibrates it."),
@@ -56,28 +57,29 @@ def test(
     as_json: Json = False,
 ) -> None:
     """Try a query on the archive's past: what it would have reported, had it stood since then."""
-    from alerts import queries
+    from alerts.asked import SENSORS, asked
     from alerts.backtest import backtest, page, read_events, write
     from alerts.lint import lint
     from archive import open_archive
     from encoders import load_for
 
-    asked = queries.draft(
+    wanted = asked(
         sentence,
         area=parse_area(bbox, area),
         budget=budget,
         mode=mode,
-        sensors=sensor or queries.SENSORS,
+        sensors=sensor or SENSORS,
         threshold=threshold,
+        wordings=also or (),
     )
     known = None if events is None else read_events(events.read_text(encoding="utf-8", errors="replace"))
     first, last = parse_moment(since, "--since"), parse_moment(until, "--until")
     stack = open_stack(data)
     engine, encoder = open_database(stack), load_for(stack)
     with open_archive(stack) as archive, _progress() as progress:
-        looked = lint(asked.sentence, encoder, sensors=asked.sensors, archive=archive)
+        looked = lint(wanted.sentence, encoder, sensors=wanted.sensors, archive=archive)
         report = backtest(
-            asked,
+            wanted,
             archive,
             encoder,
             since=first,

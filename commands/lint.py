@@ -28,16 +28,16 @@ def lint_(
     as_json: Json = False,
 ) -> None:
     """Say whether the encoder understands a sentence, and what it would understand better."""
-    from alerts import queries
+    from alerts.asked import SENSORS, asked
     from alerts.lint import lint
     from archive import open_archive
     from encoders import load_for
 
-    drafts = [queries.draft(sentence, sensors=sensor or queries.SENSORS) for sentence in sentences]
+    wanted = [asked(sentence, sensors=sensor or SENSORS) for sentence in sentences]
     stack = open_stack(data)
     encoder = load_for(stack)
     with open_archive(stack) as archive:
-        found = [lint(one.sentence, encoder, sensors=one.sensors, archive=archive) for one in drafts]
+        found = [lint(one.sentence, encoder, sensors=one.sensors, archive=archive) for one in wanted]
     if as_json:
         print_json([describe(one) for one in found])
         return
@@ -69,7 +69,7 @@ def describe(found: Lint) -> dict[str, object]:
     }
 
 
-def doubts_of(stack: Stack, asked: StandingQuery) -> list[str]:
+def doubts_of(stack: Stack, added: StandingQuery) -> list[str]:
     """What speaks against a query's sentence, by the release alone: no store is asked, and nothing is held up.
 
     Where the release cannot be loaded, the one doubt says so.
@@ -81,7 +81,8 @@ def doubts_of(stack: Stack, asked: StandingQuery) -> list[str]:
         encoder = load_for(stack)
     except TocsinError as error:
         return [f"the sentence was not looked at: {error}"]
-    return [str(doubt) for doubt in lint(asked.sentence, encoder, sensors=asked.sensors).doubts]
+    sentences = (added.sentence, *added.wordings)
+    return [str(doubt) for one in sentences for doubt in lint(one, encoder, sensors=added.sensors).doubts]
 
 
 def warn(found: Lint) -> None:

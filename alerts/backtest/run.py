@@ -80,7 +80,7 @@ def backtest(
     """What a standing query would have reported.
 
     Args:
-        query: Sentence, area, mode, budget; one that stands already, or one made for this (`alerts.queries.draft`).
+        query: Sentence, area, mode, budget; one that stands already, or one made for this (`alerts.asked.asked`).
         archive: Its history; only read.
         encoder: Of the release whose points are looked at.
         since: It stands from then on, and what is older calibrates it; none: a third of the points calibrates.

@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import select
 
 from alerts import queries
+from alerts.asked import asked
 from alerts.backtest import Report, backtest, page, read_events, write
 from alerts.backtest.curve import curve, poisson_interval
 from alerts.backtest.events import within
@@ -234,7 +235,7 @@ def replay(live: Live, **more: int) -> Iterator[Scene]:
 
 
 def query(**more: object) -> StandingQuery:
-    return queries.draft("flooded fields", **more)
+    return asked("flooded fields", **more)
 
 
 def told(engine: object) -> list[tuple[object, ...]]:
@@ -373,7 +374,7 @@ def test_what_cannot_be_asked_is_said() -> None:
     with pytest.raises(UsageError, match="give 1 or more"):
         backtest(query(), archive, Encoder(), max_points=0)
     with pytest.raises(NotUnderstood):
-        backtest(queries.draft("пожар"), archive, Encoder())
+        backtest(asked("пожар"), archive, Encoder())
 
 
 def test_more_points_than_allowed_are_sampled_by_squares() -> None:
@@ -472,9 +473,9 @@ def test_known_events_are_hit_missed_unseen_or_outside() -> None:
         event("before", date=day[0]),
         event("far away", {"type": "Point", "coordinates": [0, 0]}, date=day[60]),
     )
-    asked = query(threshold=0.3, area=AREA)
+    wanted = query(threshold=0.3, area=AREA)
     about = {"since": DAY0 + timedelta(days=50), "settings": live.settings}
-    report = backtest(asked, live.archive, Encoder(), events=read_events(text), **about)
+    report = backtest(wanted, live.archive, Encoder(), events=read_events(text), **about)
     results = {one.event.name: one for one in report.outcomes}
     assert results["the flood"].result == "hit"
     assert results["the flood"].delay_days == pytest.approx(2 + 10 / 24, abs=0.01)
@@ -557,10 +558,10 @@ def test_a_report_is_written_and_reads_back(tmp_path: Path) -> None:
     live = Live()
     live.year(range(0, 130))
     day = (DAY0 + timedelta(days=60)).strftime("%Y-%m-%d")
-    asked = queries.draft("flooded <fields> & more", threshold=0.3, area=AREA)
+    wanted = asked("flooded <fields> & more", threshold=0.3, area=AREA)
     about = {"since": DAY0 + timedelta(days=50), "settings": live.settings}
     known = read_events(collection(event("<b>Po</b>", date=day)))
-    report = backtest(asked, live.archive, Encoder(), events=known, **about)
+    report = backtest(wanted, live.archive, Encoder(), events=known, **about)
     paths = write(report, tmp_path / "out" / "here", page(report))
     assert [path.name for path in paths] == ["incidents.geojson", "report.json", "report.html"]
     document = json.loads(paths[1].read_text())

@@ -44,6 +44,7 @@ class Matcher:
         calibrator: Calibrator,
         release: str,
         settings: MatcherSettings,
+        *,
         clock: Clock = machine_time,
     ) -> None:
         """Remember where everything is; nothing is read yet.
@@ -71,7 +72,7 @@ class Matcher:
         if not self._done(batch):
             found = self._match(batch)
             with transaction(self._engine) as session:
-                settle(session, batch, found, self._settings, self._clock)
+                settle(session, batch, found, self._settings, clock=self._clock)
         outbox.flush(self._engine, self._publisher)
 
     def prepare(self) -> None:
@@ -102,7 +103,7 @@ class Matcher:
 
 
 def settle(
-    session: Session, batch: EmbeddingBatch, found: Found, rules: MatcherSettings, clock: Clock = machine_time
+    session: Session, batch: EmbeddingBatch, found: Found, rules: MatcherSettings, *, clock: Clock = machine_time
 ) -> None:
     """Everything that follows from a batch, in the caller's transaction."""
     serialise(session, "incidents")

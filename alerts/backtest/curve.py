@@ -72,7 +72,7 @@ def curve(
         ]
         now = max(some[0].acquisition.sensing_at, now + INSTANT)
         with transaction(engine) as session:
-            settle(session, _batch(some[0]), [pair for pair in found if pair[1]], rules, lambda: now)  # noqa: B023
+            settle(session, _batch(some[0]), [pair for pair in found if pair[1]], rules, clock=lambda: now)  # noqa: B023
     with reading(engine) as session:
         counted = select(IncidentRow.query_id, func.count()).group_by(IncidentRow.query_id)
         incidents = dict(session.execute(counted).all())

@@ -210,7 +210,7 @@ class Report:
         return {
             "type": "Feature",
             "id": one.incident_id,
-            "geometry": to_geojson(outline(list(cells))),
+            "geometry": to_geojson(outline(list(cells))) if cells else None,
             "properties": {
                 "incident_id": one.incident_id,
                 "query": self.query.sentence,

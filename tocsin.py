@@ -15,6 +15,7 @@ import typer
 from commands import (
     alerts,
     answers,
+    backtest,
     corpus,
     coverage,
     deadletters,
@@ -22,6 +23,7 @@ from commands import (
     encoders,
     evaluate,
     health,
+    lint,
     queries,
     receivers,
     routes,
@@ -62,6 +64,8 @@ def options(
 
 sources.register(app)
 queries.register(app)
+backtest.register(app)
+lint.register(app)
 receivers.register(app)
 routes.register(app)
 silences.register(app)

@@ -8,8 +8,8 @@ A batch that has its row already changes nothing, so that a replay alerts nobody
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import datetime
 from threading import Lock
 
 import structlog
@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from alerts.budgets.calibrate import Calibrator
 from alerts.budgets.strata import NOWHERE, stratum_at
 from alerts.budgets.surprise import expected_every_days
+from alerts.clock import Clock, machine_time
 from alerts.incidents import scenes
 from alerts.incidents.announce import Surprise, Telling
 from alerts.incidents.follow import Cause, follow, looked_at_in, matched_in, tell_merged, tell_opened, tell_withdrawn
@@ -38,12 +39,6 @@ from schemas.tables import AcquisitionRow, MatchedBatchRow, MatchedSceneRow
 
 log = structlog.get_logger(__name__)
 Found = Sequence[tuple[StandingQuery, list[Match]]]
-Clock = Callable[[], datetime]
-
-
-def present() -> datetime:
-    """The time of the machine's clock, UTC."""
-    return datetime.now(UTC)
 
 
 class Matcher:
@@ -57,7 +52,7 @@ class Matcher:
         release: str,
         settings: MatcherSettings,
         *,
-        clock: Clock = present,
+        clock: Clock = machine_time,
         surprise: Surprise | None = expected_every_days,
         stratum: Stratum | None = stratum_at,
     ) -> None:
@@ -146,7 +141,7 @@ def settle(
     found: Found,
     rules: MatcherSettings,
     *,
-    clock: Clock = present,
+    clock: Clock = machine_time,
     surprise: Surprise | None = None,
     stratum: Stratum | None = None,
 ) -> None:

@@ -138,6 +138,11 @@ def _count(archive: StoredArchive, question: Frame) -> Frame:
     return Frame({"count": count}, NO_ARRAY)
 
 
+def _cells(archive: StoredArchive, question: Frame) -> Frame:
+    fields = question.fields
+    return Frame({"cells": archive.cells(release=str(fields["release"]), filter=to_filter(fields["filter"]))}, NO_ARRAY)
+
+
 def _releases(archive: StoredArchive, _question: Frame) -> Frame:
     return Frame({"releases": archive.releases()}, NO_ARRAY)
 
@@ -148,6 +153,7 @@ _CALLS: dict[str, Callable[[StoredArchive, Frame], Frame]] = {
     "choose": _choose,
     "series": _series,
     "count": _count,
+    "cells": _cells,
     "releases": _releases,
 }
 

@@ -88,6 +88,11 @@ class OwnerClient:
         reply = self._ask(Frame(_call("count", release=release, filter=from_filter(filter or EVERYTHING)), NO_ARRAY))
         return int(str(reply.fields["count"]))
 
+    def cells(self, *, release: str, filter: ArchiveFilter = EVERYTHING) -> dict[str, int]:
+        """See `Archive.cells`."""
+        reply = self._ask(Frame(_call("cells", release=release, filter=from_filter(filter)), NO_ARRAY))
+        return cast("dict[str, int]", reply.fields["cells"])
+
     def releases(self) -> list[str]:
         """See `Archive.releases`."""
         return cast("list[str]", self._ask(Frame(_call("releases"), NO_ARRAY)).fields["releases"])

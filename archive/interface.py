@@ -149,6 +149,10 @@ class Archive(Protocol):
         """How many points there are, of one release or of all."""
         ...
 
+    def cells(self, *, release: str, filter: ArchiveFilter = EVERYTHING) -> dict[str, int]:
+        """Ids of the cells that have points, in alphabetical order, and how many; exact."""
+        ...
+
     def releases(self) -> list[str]:
         """Releases that have points, in alphabetical order."""
         ...

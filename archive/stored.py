@@ -98,6 +98,11 @@ class StoredArchive:
         check_filter(filter)
         return sum(self._count(one, filter) for one in ([release] if release is not None else self.releases()))
 
+    def cells(self, *, release: str, filter: ArchiveFilter = EVERYTHING) -> dict[str, int]:
+        """See `Archive.cells`."""
+        check_filter(filter)
+        return dict(sorted(self._cells(release, filter).items()))
+
     def releases(self) -> list[str]:
         """See `Archive.releases`."""
         return sorted(self._store.releases())

@@ -25,6 +25,7 @@ Budget = Annotated[str, typer.Option(metavar="N/PERIOD", help="Alarms you can be
 Mode = Annotated[str, typer.Option(metavar="MODE", help="appearance: it is new here; presence: it is here.")]
 Sensors = Annotated[list[str] | None, typer.Option(metavar="S", help="s1 (radar) or s2 (optical); default both.")]
 Also = Annotated[list[str] | None, typer.Option(metavar="TEXT", help="The same in other words; may be repeated.")]
+NoLint = Annotated[bool, typer.Option("--no-lint", help="Don't look whether the encoder understands the sentence.")]
 Threshold = Annotated[float | None, typer.Option(help="Your own threshold on the score, instead of the budget's.")]
 
 _COLUMNS = (
@@ -72,13 +73,16 @@ def add(
     unlike: Annotated[
         list[str] | None, typer.Option(metavar="CELL@ITEM", help="A chip that looks similar and is not meant.")
     ] = None,
+    no_lint: NoLint = False,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Register a standing query; it is in force with the next acquisition."""
     from alerts import asked, queries
+    from commands.lint import doubts_of
 
-    engine = open_database(open_stack(data))
+    stack = open_stack(data)
+    engine = open_database(stack)
     added = queries.add(
         engine,
         sentence,
@@ -91,11 +95,12 @@ def add(
         like=like or (),
         unlike=unlike or (),
     )
+    notes = [*added.notes, *([] if no_lint else doubts_of(stack, added.query))]
     if as_json:
-        print_json(describe(engine, added.query) | {"notes": list(added.notes)})
+        print_json(describe(engine, added.query) | {"notes": notes})
         return
     say(f'query {str(added.query.query_id)[:8]}: "{added.query.sentence}", {added.query.mode}, {budget}')
-    for text in added.notes:
+    for text in notes:
         note(f"note: {text}")
 
 

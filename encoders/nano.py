@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from encoders.checks import check_pixels, check_sentences
 from encoders.interface import DIMENSION, Pixels, Vectors
 from encoders.nano_background import Background, read_background
+from encoders.nano_captions import Captions, read_captions
 from encoders.nano_planes import reduced, specification
 from encoders.nano_text import TextHead, TextTower, session_options
 from encoders.prompts import ensemble, frames_of
@@ -43,6 +44,8 @@ FILES = ("s1.onnx", "s2.onnx", "text.onnx", "text_head.npz", "tokenizer.json")
 
 BACKGROUND = "background.npz"
 """What ordinary ground looks like to the release, beside its files; `training.background` writes it."""
+CAPTIONS = "captions.npz"
+"""Sentences that the release surely understands, beside its files; `training.known` writes it."""
 
 
 class Nano:
@@ -79,6 +82,7 @@ class Nano:
         self._tower = TextTower(folder, threads)
         self._head = TextHead(folder)
         self._texts = TextCache()
+        self._captions: Captions | None = None
         facts = json.loads((folder / "release.json").read_text("utf-8"))
         self._frames = frames_of(facts)
         self._labels: list[str] = facts["labels"]
@@ -129,6 +133,29 @@ class Nano:
             not there or was made with another release.
         """
         return read_background(self._folder / BACKGROUND, self.release, sensor)
+
+    def captions(self) -> Captions | None:
+        """Sentences that the release surely understands; ``None`` if the file is not there or is another release's."""
+        if self._captions is None:
+            self._captions = read_captions(self._folder / CAPTIONS, self.release)
+        return self._captions
+
+    def words(self, sentences: list[str]) -> Vectors:
+        """Sentences as language, before the head that says what they look like: float32, (n, 384), unit rows.
+
+        Raises:
+            Rejected: a sentence is empty or blank, or not understood.
+        """
+        check_sentences(sentences)
+        return self._tower.vectors(sentences)
+
+    def read_share(self, sentence: str) -> float:
+        """Share of a sentence that is read, 0-1: past 64 word pieces nothing is.
+
+        Raises:
+            Rejected: half a character.
+        """
+        return self._tower.read_share(sentence)
 
     def score_at(self, sensor: str, vector: Vectors, chance: float) -> float | None:
         """The cosine from which a chip shows what a sentence asks for with a given probability, or more.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session
 from alerts.budgets.pasts import Past, Pasts
 from alerts.budgets.stratified import thresholds_by_stratum
 from alerts.budgets.thresholds import ReleaseBackground, Threshold, WithBackground, WithCalibration
+from alerts.clock import Clock, machine_time
 from alerts.learning.examples import embedded, of_query
 from alerts.learning.fit import head
 from alerts.learning.heads import Head, all_in_force
@@ -75,8 +76,16 @@ class Computed:
 class Calibrator:
     """Keeps the thresholds of one release complete and current."""
 
-    def __init__(self, engine: Engine, archive: Archive, encoder: TextEncoder, settings: MatcherSettings) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        archive: Archive,
+        encoder: TextEncoder,
+        settings: MatcherSettings,
+        clock: Clock = machine_time,
+    ) -> None:
         """Remember where everything is; nothing is read yet."""
+        self._clock = clock
         self._engine, self._archive, self._encoder, self._settings = engine, archive, encoder, settings
         self._pasts = Pasts(archive, encoder.release, settings)
         self._seen_at: dict[tuple[Sensor, datetime], int] = {}
@@ -224,7 +233,7 @@ class Calibrator:
 
     def _store(self, computed: Sequence[Computed]) -> int:
         """Write the rows of queries that are still as they were."""
-        now = datetime.now(UTC)
+        now = self._clock()
         written = 0
         with transaction(self._engine) as session:
             serialise(session, LOCK)

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Engine, func, select
 
 from alerts import queries
+from alerts.backtest import backtest
 from alerts.budgets.calibrate import Calibrator
 from alerts.matching import Matcher
 from alerts.places import centres
@@ -193,3 +194,23 @@ def test_a_flood_is_told_once_and_a_lake_never(tmp_path: Path):
         assert rows["s2"].basis == "archive"
         assert rows["s2"].background >= 100
         assert rows["s1"].basis == "none"
+
+        report = backtest(query, archive, FakeEncoder(), since=DAY0 - timedelta(days=1), ledger=engine)
+        with reading(engine) as session:
+            live = session.scalars(select(IncidentRow)).one()
+            matches = session.scalars(select(MatchRow.message)).all()
+        (again,) = report.incidents
+        assert (again.incident_id, again.state, again.sequence, again.score) == (
+            str(live.incident_id),
+            live.state,
+            live.sequence,
+            live.score,
+        )
+        assert (again.first_sensing_at, again.last_sensing_at) == (live.first_sensing_at, live.last_sensing_at)
+        assert {match.model_dump_json() for match in again.matches} == set(matches)
+        last = {one.sensor: one for one in report.calibrated}
+        assert {name: (one.score, one.presence, one.basis) for name, one in last.items()} == {
+            name: (row.score, row.presence, row.basis) for name, row in rows.items()
+        }
+        assert [one.seen for one in report.coverage] == [0, len(CELLS)]
+        assert report.warnings == ("s1: not enough history: 0 of 30 scores; nothing could fire",)

@@ -1,9 +1,11 @@
 """One contract, two engines: the same points and filters give what plain numpy gives."""
 
+import itertools
 import os
 import signal
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +18,7 @@ from qdrant_client import QdrantClient
 from archive import Archive, ArchiveFilter, open_archive
 from archive.address import published
 from archive.baselines import OVERPASS
+from archive.in_time import CLOSE_ENOUGH, AsOf, moment_of, pages
 from archive.server import ServerStore, connect
 from archive.stored import StoredArchive
 from schemas.cells import Cell, cells_in
@@ -248,6 +251,58 @@ def test_history_is_whole_series_of_random_cells(archive: Archive, release: str,
     assert {one.cell for one in again} == picks[1]
     assert len(archive.history(release=release, filter=chosen, max_points=10_000)[0]) == len(expected)
     assert archive.history(release=release, filter=chosen, max_points=0)[1].shape == (0, 384)
+
+
+def test_cells_are_counted_one_by_one(archive: Archive, release: str, rng: np.random.Generator) -> None:
+    reference = filled(archive, release, rng)
+    area = shapely.Polygon([(14, 46), (14.05, 46), (14, 46.05)])
+    for chosen in (ArchiveFilter(), ArchiveFilter(sensors=("s2",), area=area), ArchiveFilter(cells=())):
+        expected = Counter(e.cell for e, _ in reference.points.values() if passes(e, chosen))
+        assert archive.cells(release=release, filter=chosen) == dict(sorted(expected.items()))
+    assert archive.cells(release="no such release") == {}
+    with pytest.raises(UsageError, match="no zone"):
+        archive.cells(release=release, filter=ArchiveFilter(since=START.replace(tzinfo=None)))
+
+
+def test_pages_hold_every_point_once_in_order_of_time(archive: Archive, release: str, rng: np.random.Generator) -> None:
+    reference = filled(archive, release, rng)
+    chosen = ArchiveFilter(area=shapely.Polygon([(14, 46), (14.08, 46), (14, 46.06)]))
+    until = START + timedelta(days=500)
+    got = list(pages(archive, release=release, filter=chosen, until=until, page_points=16))
+    found = [(one, row) for page in got for one, row in zip(page.embeddings, page.vectors, strict=True)]
+    expected = [(e, v) for e, v in reference.points.values() if passes(e, chosen)]
+    expected.sort(key=lambda one: (one[0].sensing_at, one[0].physical_key, one[0].cell))
+    assert [one.point_id for one, _ in found] == [one.point_id for one, _ in expected]
+    assert all(np.array_equal(row, vector) for (_, row), (_, vector) in zip(found, expected, strict=True))
+    assert len(got) > 5
+    times = [{one.sensing_at for one in page.embeddings} for page in got]
+    assert all(max(one) < min(other) for one, other in itertools.pairwise(times))
+    third = moment_of(archive, len(expected) // 3, release=release, filter=chosen, until=until)
+    assert sum(e.sensing_at < third for e, _ in expected) >= len(expected) // 3
+    assert sum(e.sensing_at < third - CLOSE_ENOUGH for e, _ in expected) < len(expected) // 3
+
+
+def test_a_view_of_the_past_knows_nothing_later(archive: Archive, release: str, rng: np.random.Generator) -> None:
+    reference = filled(archive, release, rng)
+    times = sorted(e.sensing_at for e, _ in reference.points.values())
+    then = times[len(times) // 2]
+    view = AsOf(archive, lambda: then)
+    ids = {e.point_id for e, _ in reference.points.values() if e.sensing_at < then}
+    assert view.count(release=release) == len(ids) < len(times)
+    history, vectors = view.history(release=release, filter=ArchiveFilter(), max_points=10_000)
+    assert {one.point_id for one in history} == ids
+    assert len(vectors) == len(ids)
+    assert sum(view.cells(release=release).values()) == len(ids)
+    hits = view.search(unit(rng, 1)[0], release=release, filter=ArchiveFilter(), limit=1000)
+    assert {hit.embedding.point_id for hit in hits} == ids
+    later = ArchiveFilter(since=then)
+    assert (view.count(release=release, filter=later), view.cells(release=release, filter=later)) == (0, {})
+    assert view.history(release=release, filter=later, max_points=10)[0] == []
+    assert view.search(unit(rng, 1)[0], release=release, filter=later, limit=3) == []
+    assert release in view.releases()
+    assert AsOf(archive, lambda: times[0]).releases() == []
+    with pytest.raises(UsageError, match="for reading"):
+        view.record([], np.zeros((0, 384), np.float32))
 
 
 def test_baselines_are_exact_whatever_order_things_come_in(

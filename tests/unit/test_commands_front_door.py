@@ -73,6 +73,9 @@ def test_a_query_lives_and_ends(run: Run) -> None:
         (["query", "add", "fire", "--sensor", "s3"], "s3"),
         (["query", "add", "   "], "sentence"),
         (["query", "show", "ffffffff"], "tocsin query list"),
+        (["query", "test", "fire", "--since", "yesterday"], "2026-06-01"),
+        (["query", "test", "fire", "--budget", "often"], "2/week"),
+        (["query", "lint", "  "], "sentence"),
         (["source", "add", "x", "ftp://example.org", "--collection", "c"], "http"),
         (["source", "remove", "nobody"], "nobody"),
         (["poll"], "source add"),
@@ -135,6 +138,34 @@ def test_debug_shows_where_it_failed(run: Run) -> None:
         run("--debug", "query", "show", "ffffffff")
 
 
+def test_a_doubtful_sentence_is_added_and_the_doubt_is_said(run: Run) -> None:
+    added = json.loads(run("query", "add", "no flooding in Valencia", "--json").stdout)
+    assert added["status"] == "active"
+    assert [note.split()[1] for note in added["notes"]] == ["negation", "name"]
+    assert json.loads(run("query", "add", "flooded fields", "--json").stdout)["notes"] == []
+    ended = run("query", "add", "пожар")
+    assert "is not understood" in ended.stderr
+    assert "query" in ended.stdout
+
+
+def test_lint_without_an_archive(run: Run) -> None:
+    found = json.loads(run("query", "lint", "flooded fields", "a cat on a sofa", "--json").stdout)
+    assert [[doubt["kind"] for doubt in one["doubts"]] for one in found] == [[], ["far"]]
+    assert "nothing speaks against it" in run("query", "lint", "flooded fields").stdout
+
+
+def test_a_back_test_over_an_empty_archive_says_so(run: Run, tmp_path: Path) -> None:
+    events = tmp_path / "events.geojson"
+    events.write_text("{}")
+    ended = run("query", "test", "flooded fields", "--events", str(events), check=False)
+    assert (ended.returncode, "no features" in ended.stderr) == (2, True)
+    ended = run("query", "test", "flooded fields", "--out", str(tmp_path / "out"))
+    assert "back-fill it first" in ended.stderr
+    assert (tmp_path / "out" / "report.html").is_file()
+    report = json.loads(run("query", "test", "flooded fields", "--json").stdout)
+    assert (report["version"], report["incidents"], report["lint"]["doubts"]) == (1, [], [])
+
+
 def test_an_area_file_that_is_none(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "area.geojson"
     file.write_text("not json")
@@ -181,7 +212,7 @@ def test_a_setting_that_cannot_be_is_named(run: Run, monkeypatch: pytest.MonkeyP
     assert (ended.returncode, "TOCSIN_ENCODER_BACKEND" in ended.stderr) == (2, True)
 
 
-@pytest.mark.parametrize("words", [["--help"], ["status"], ["query", "add", "flood"], ["source", "list"]])
+@pytest.mark.parametrize("words", [["--help"], ["status"], ["query", "add", "flood", "--no-lint"], ["source", "list"]])
 def test_light_commands_import_nothing_heavy(tmp_path: Path, words: list[str]) -> None:
     script = (
         "import sys, tocsin\n"

@@ -12,7 +12,7 @@ import pytest
 from encoders import load
 from encoders.bands import BANDS_S2
 from encoders.interface import Encoder
-from encoders.nano import BACKGROUND, FILES, FOLDER, Nano, load_nano
+from encoders.nano import BACKGROUND, CAPTIONS, FILES, FOLDER, Nano, load_nano
 from encoders.nano_background import read_background, write_background
 from encoders.nano_planes import specification
 from schemas.errors import NotUnderstood, Rejected, ReleaseMismatch, ReleaseNotFound
@@ -63,7 +63,7 @@ def test_load_opens_it_by_name(nano: Nano) -> None:
 
 
 def test_release_fits_the_repository() -> None:
-    assert sum((FOLDER / name).stat().st_size for name in (*FILES, BACKGROUND, "release.json")) < 12_000_000
+    assert sum((FOLDER / name).stat().st_size for name in (*FILES, BACKGROUND, CAPTIONS, "release.json")) < 12_000_000
 
 
 @pytest.mark.parametrize(("sensor", "bands"), [("s2", 13), ("s1", 2)])

@@ -55,10 +55,10 @@ def written(
         vectors = unit(rng, len(names))
         with transaction(engine) as session:
             rows = zip(names, areas.tolist(), new[some].tolist(), range(some.start, some.stop), strict=True)
-            session.execute(insert(QueryRow.__table__), [_query(*row) for row in rows])
+            session.connection().execute(insert(QueryRow), [_query(*row) for row in rows])
             thresholds = zip(names, vectors, least[some].tolist(), strict=True)
-            session.execute(
-                insert(ThresholdRow.__table__),
+            session.connection().execute(
+                insert(ThresholdRow),
                 [
                     _threshold(name, release, sensor, vector.tobytes(), score)
                     for name, vector, score in thresholds

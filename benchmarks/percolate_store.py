@@ -55,9 +55,9 @@ def written(
         vectors = unit(rng, len(names))
         with transaction(engine) as session:
             rows = zip(names, areas.tolist(), new[some].tolist(), range(some.start, some.stop), strict=True)
-            session.execute(insert(QueryRow), [_query(*row) for row in rows])
+            session.connection().execute(insert(QueryRow), [_query(*row) for row in rows])
             thresholds = zip(names, vectors, least[some].tolist(), strict=True)
-            session.execute(
+            session.connection().execute(
                 insert(ThresholdRow),
                 [
                     _threshold(name, release, sensor, vector.tobytes(), score)

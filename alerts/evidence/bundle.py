@@ -18,7 +18,7 @@ from alerts.evidence.explain import Explanation
 from alerts.evidence.provenance import PICTURES, Json, provenance
 from alerts.evidence.told import Told
 from alerts.evidence.words import lines
-from alerts.telling.cap import Earlier, cap
+from alerts.telling.cap import cap
 from alerts.telling.folders import write_file
 from alerts.telling.geojson import collection, feature, matches
 from alerts.telling.phrases import SENSORS
@@ -110,7 +110,7 @@ def _with_sums(explanation: Explanation, files: dict[str, bytes]) -> Json:
 
 
 def _cap(told: Told, sender: str) -> bytes:
-    return cap(told.alert, [Earlier(number, sent_at) for number, sent_at in told.earlier], sender)
+    return cap(told.alert, told.earlier, sender)
 
 
 def _sum(content: bytes) -> str:

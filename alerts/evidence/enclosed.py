@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from uuid import UUID
 
 from sqlalchemy import Engine
 
@@ -21,6 +22,8 @@ from schemas.messages import Alert
 
 OpenArchive = Callable[[], AbstractContextManager[Archive]]
 """Opens the archive for one alert: it is held no longer than that."""
+KEPT = 8
+"""Messages whose pictures are kept, for further receivers and attempts: at most 32 MB with the usual `mail_bytes`."""
 MAP = "map.png"
 """Its picture, as `score_map` names it."""
 
@@ -37,12 +40,21 @@ def artist(
         reading: Limits of reading pixels.
 
     Returns:
-        A function that may raise `StoreUnavailable`: database or archive does not answer.
+        A function that may raise `StoreUnavailable`: database or archive does not answer. It draws each message once.
     """
 
     only = settings.model_copy(update={"lookalikes": 0})
+    kept: dict[tuple[UUID, int], list[Picture]] = {}
 
     def draw(alert: Alert) -> list[Picture]:
+        message = (alert.alert_id, alert.sequence)
+        if message not in kept:
+            kept[message] = fresh(alert)
+            for old in list(kept)[:-KEPT]:
+                del kept[old]
+        return kept[message]
+
+    def fresh(alert: Alert) -> list[Picture]:
         drawn = _explained(engine, open_archive, only, reading, alert).pictures
         plates = [picture for picture in drawn if picture.name != MAP]
         charts = [picture for picture in drawn if picture.name == MAP]

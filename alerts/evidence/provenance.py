@@ -41,7 +41,7 @@ def provenance(explanation: Explanation) -> Json:
                 "kind": alert.kind,
                 "mode": alert.mode,
                 "sent_at": alert.sent_at,
-                "earlier": [{"sequence": number, "sent_at": sent_at} for number, sent_at in told.earlier],
+                "earlier": [{"sequence": one.sequence, "sent_at": one.sent_at} for one in told.earlier],
             },
             "query": _query(told),
             "incident": alert.incident.model_dump(mode="json"),

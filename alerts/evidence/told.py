@@ -18,6 +18,8 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from alerts import answers
+from alerts.telling.cap import Earlier
+from alerts.telling.told import earlier
 from schemas.database import reading
 from schemas.errors import NotFound
 from schemas.messages import Acquisition, Alert, Match, StandingQuery
@@ -53,7 +55,7 @@ class Told:
 
     Attributes:
         alert: The message.
-        earlier: Number and time of the messages of the same alert before it.
+        earlier: Messages of the same alert before it.
         query: The standing query as it is now; none when it has been forgotten.
         matches: Of the incident as this message tells it, the highest scores first.
         acquisitions: By id, those of the matches that the ledger knows.
@@ -62,7 +64,7 @@ class Told:
     """
 
     alert: Alert
-    earlier: tuple[tuple[int, datetime], ...]
+    earlier: tuple[Earlier, ...]
     query: StandingQuery | None
     matches: tuple[Match, ...]
     acquisitions: dict[UUID, Acquisition]
@@ -98,7 +100,7 @@ def told(engine: Engine, alert: Alert) -> Told:
         ids = list(dict.fromkeys(match.acquisition_id for match in matches))
         return Told(
             alert,
-            _earlier(session, alert),
+            earlier(session, alert),
             _query(session, alert),
             matches,
             acquisitions_of(session, ids),
@@ -126,15 +128,6 @@ def _matches(session: Session, alert: Alert) -> tuple[Match, ...]:
     stored = [Match.from_bytes(message.encode()) for message in rows]
     known = [match for match in stored if match.item_id in items and match.cell in cells] or list(alert.matches)
     return tuple(sorted(known, key=lambda match: (-match.score, match.cell, match.item_id)))
-
-
-def _earlier(session: Session, alert: Alert) -> tuple[tuple[int, datetime], ...]:
-    wanted = (
-        select(AlertRow.sequence, AlertRow.sent_at)
-        .where(AlertRow.alert_id == alert.alert_id, AlertRow.sequence < alert.sequence)
-        .order_by(AlertRow.sequence)
-    )
-    return tuple((sequence, sent_at) for sequence, sent_at in session.execute(wanted))
 
 
 def _query(session: Session, alert: Alert) -> StandingQuery | None:

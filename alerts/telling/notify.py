@@ -6,24 +6,21 @@ says why not. Stops before deciding when to try again (`notifying`), and before 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine
 
 from alerts.places import outlines
 from alerts.settings import NotifierSettings
-from alerts.telling.cap import Earlier
 from alerts.telling.deliveries import Due
 from alerts.telling.kinds.kind import Bundle, Pictures, Telling, no_bundle, no_pictures
 from alerts.telling.receivers import Receiver
 from alerts.telling.recipients import RecordedRecipients
-from alerts.telling.told import Told, id_of
+from alerts.telling.told import earlier
 from schemas.database import reading
 from schemas.geometry import to_geojson
 from schemas.messages import Alert, Incident, IncidentState, Match, Mode, stable_id
-from schemas.tables import AlertRow, NoticeRow
 
 TEST_CELL = "31NAA8833"
 """Where test messages say that it is: in the sea off West Africa, near 0° N 0° E, where nobody is alarmed."""
@@ -54,6 +51,8 @@ def tell(
     recipients = RecordedRecipients(engine, due.delivery_id)
     if due.attempt == 1:
         recipients.ask_again()
+    with reading(engine) as session:
+        before = earlier(session, due.told)
     receiver.way.tell(
         Telling(
             receiver.name,
@@ -61,7 +60,7 @@ def tell(
             due.alerts,
             settings,
             occasion=due.occasion,
-            earlier=_earlier(engine, due.told),
+            earlier=before,
             recipients=recipients,
             pictures=pictures,
             bundle=bundle,
@@ -123,14 +122,3 @@ def trial_alert(receiver: str, now: datetime) -> Alert:
         sent_at=now,
         simulated=True,
     )
-
-
-def _earlier(engine: Engine, told: Told) -> Sequence[Earlier]:
-    table, column = (AlertRow, AlertRow.alert_id) if isinstance(told, Alert) else (NoticeRow, NoticeRow.notice_id)
-    wanted = (
-        select(table.sequence, table.sent_at)
-        .where(column == id_of(told), table.sequence < told.sequence)
-        .order_by(table.sequence)
-    )
-    with reading(engine) as session:
-        return [Earlier(sequence, sent_at) for sequence, sent_at in session.execute(wanted)]

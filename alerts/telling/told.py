@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from alerts.incidents.lifecycle import OPEN
 from alerts.places import centres
+from alerts.telling.cap import Earlier
 from schemas.messages import Alert, IncidentState
 from schemas.notices import Notice
 from schemas.tables import AlertRow, NoticeRow
@@ -86,6 +87,17 @@ def stored(session: Session, kind: str, told_id: UUID, sequence: int) -> Told:
     if kind == "notice":
         return Notice.from_bytes(session.get_one(NoticeRow, (told_id, sequence)).message.encode())
     return Alert.from_bytes(session.get_one(AlertRow, (told_id, sequence)).message.encode())
+
+
+def earlier(session: Session, told: Told) -> tuple[Earlier, ...]:
+    """Messages of the same alert or notice before this one, in order, whoever got them."""
+    table, column = (AlertRow, AlertRow.alert_id) if isinstance(told, Alert) else (NoticeRow, NoticeRow.notice_id)
+    wanted = (
+        select(table.sequence, table.sent_at)
+        .where(column == id_of(told), table.sequence < told.sequence)
+        .order_by(table.sequence)
+    )
+    return tuple(Earlier(sequence, sent_at) for sequence, sent_at in session.execute(wanted))
 
 
 def newest(session: Session, alert_id: UUID) -> Alert | None:

@@ -676,7 +676,11 @@ def test_pictures_for_messages_are_few_and_bounded(world: World, monkeypatch: py
     room = len(drawn[0].png) + len(drawn[1].png)
     assert within(drawn, room) == drawn[:2] and within(drawn, 0) == []
     monkeypatch.setattr(explain_module, "read", lambda wanted, *_: dict.fromkeys(wanted, "host is down"))
-    assert [picture.name for picture in draw(world.alert())] == ["map.png"]
+    assert draw(world.alert()) == drawn, "a message is drawn once, for all its receivers"
+    monkeypatch.setattr("alerts.evidence.enclosed.KEPT", 1)
+    following = world.alert().model_copy(update={"sequence": 9})
+    assert [picture.name for picture in draw(following)] == ["map.png"]
+    assert [picture.name for picture in draw(world.alert())] == ["map.png"], "only the latest are kept"
 
 
 def test_the_bundle_for_messages_has_the_same_few_pictures(world: World) -> None:

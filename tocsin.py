@@ -23,6 +23,7 @@ from commands import (
     encoders,
     evaluate,
     health,
+    learning,
     lint,
     queries,
     receivers,
@@ -66,6 +67,7 @@ sources.register(app)
 queries.register(app)
 backtest.register(app)
 lint.register(app)
+learning.register(app)
 receivers.register(app)
 routes.register(app)
 silences.register(app)

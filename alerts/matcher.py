@@ -25,8 +25,10 @@ from schemas.publisher import Publisher, bootstrap_servers
 from schemas.settings import Stack
 from schemas.topics import EMBEDDINGS
 
-PREPARE_EVERY = timedelta(seconds=5)
-"""How soon a new query has its threshold when no batch comes."""
+PREPARE_EVERY = timedelta(seconds=0.5)
+"""How soon a new query has its threshold when no batch comes: a look costs one small question to the database."""
+RECALIBRATE_EVERY = timedelta(seconds=30)
+"""How soon thresholds that the archive has outgrown are computed anew when no batch comes."""
 DRIFT_EVERY = timedelta(hours=1)
 """How soon after its weekly look a broken budget is told of."""
 FOLD_EVERY = timedelta(minutes=2)
@@ -68,6 +70,7 @@ def main() -> None:
             every=[
                 (SWEEP_EVERY, sweep),
                 (PREPARE_EVERY, matcher.prepare),
+                (RECALIBRATE_EVERY, matcher.recalibrate),
                 (FOLD_EVERY, blind.run),
                 (DRIFT_EVERY, watch_budgets),
             ],

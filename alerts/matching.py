@@ -73,6 +73,7 @@ class Matcher:
         self._release, self._settings = release, settings
         self._queries = StandingQueries(settings.arithmetic)
         self._lock = Lock()
+        self._unfinished = False
 
     def handle(self, batch: EmbeddingBatch) -> None:
         """Match one batch; durable when it returns.
@@ -96,6 +97,11 @@ class Matcher:
 
     def prepare(self) -> None:
         """Read what changed and compute missing thresholds, so that a new query need not wait for a batch."""
+        with self._lock:
+            self._refresh(recalibrate=self._unfinished)
+
+    def recalibrate(self) -> None:
+        """Look for thresholds that the archive has outgrown."""
         with self._lock:
             self._refresh(recalibrate=True)
 
@@ -127,7 +133,8 @@ class Matcher:
         changed = self._queries.refresh(self._engine)
         if changed or recalibrate:
             due = self._queries.due(self._release, self._settings.thresholds_per_round)
-            if self._calibrator.run(due):
+            self._unfinished = self._calibrator.run(due) > 0  # a round takes some of them: the next takes more
+            if self._unfinished:
                 self._queries.refresh(self._engine)
 
     def _done(self, batch: EmbeddingBatch) -> bool:

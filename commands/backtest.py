@@ -76,7 +76,7 @@ def test(
     first, last = parse_moment(since, "--since"), parse_moment(until, "--until")
     stack = open_stack(data)
     engine, encoder = open_database(stack), load_for(stack)
-    with open_archive(stack) as archive, _progress() as progress:
+    with open_archive(stack) as archive, show_progress() as progress:
         looked = lint(wanted.sentence, encoder, sensors=wanted.sensors, archive=archive)
         report = backtest(
             wanted,
@@ -160,7 +160,7 @@ def _show_histogram(title: str, tallied: Histogram) -> None:
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[int, int], None] | None]:
+def show_progress() -> Iterator[Callable[[int, int], None] | None]:
     """A bar on stderr, only where somebody looks."""
     if not sys.stderr.isatty():
         yield None

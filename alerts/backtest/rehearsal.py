@@ -12,9 +12,9 @@ ever judged by a threshold that has seen it.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from sqlalchemy import Engine, select
 
 from alerts.backtest.scenes import Scene
 from alerts.budgets.calibrate import Calibrator, TextEncoder
+from alerts.learning.examples import Judged, to_json
 from alerts.matching import Matcher
 from alerts.settings import MatcherSettings
 from archive.in_time import EARLIEST, INSTANT, AsOf
@@ -29,7 +30,7 @@ from archive.interface import Archive
 from schemas.database import Base, connect, reading, transaction
 from schemas.messages import CellState, Chip, Coverage, Sensor, StandingQuery
 from schemas.publisher import Record
-from schemas.tables import AcquisitionRow, CoverageRow, QueryRow, ThresholdRow
+from schemas.tables import AcquisitionRow, CoverageRow, HeadRow, QueryRow, ThresholdRow
 
 
 class Nobody:
@@ -48,7 +49,14 @@ class Rehearsal:
         calibrated: Rows of thresholds as they came about, oldest first.
     """
 
-    def __init__(self, query: StandingQuery, archive: Archive, encoder: TextEncoder, settings: MatcherSettings) -> None:
+    def __init__(
+        self,
+        query: StandingQuery,
+        archive: Archive,
+        encoder: TextEncoder,
+        settings: MatcherSettings,
+        judged: Sequence[Judged] = (),
+    ) -> None:
         """Nothing is read yet.
 
         Args:
@@ -56,12 +64,16 @@ class Rehearsal:
             archive: Of the whole past.
             encoder: Of the release to test with.
             settings: As the live matcher's.
+            judged: What the query is to have learnt from.
         """
         self.engine = scratch([query])
+        if judged:
+            _teach(self.engine, query, judged)
         self.now = self._sensed = EARLIEST
         self.calibrated: list[ThresholdRow] = []
         self._in_force: dict[Sensor, ThresholdRow] = {}
-        calibrator = Calibrator(self.engine, AsOf(archive, lambda: self._sensed), encoder, settings, self._clock)
+        past = AsOf(archive, lambda: self._sensed)
+        calibrator = Calibrator(self.engine, past, encoder, settings, self._clock, examples=archive)
         self._matcher = Matcher(self.engine, Nobody(), calibrator, encoder.release, settings, clock=self._clock)
 
     def look_back(self, scene: Scene) -> None:
@@ -125,6 +137,22 @@ def scratch(queries: Iterable[StandingQuery]) -> Engine:
                 )
             )
     return engine
+
+
+def _teach(engine: Engine, query: StandingQuery, judged: Sequence[Judged]) -> None:
+    """Put a head in force that learns from these answers."""
+    with transaction(engine) as session:
+        session.add(
+            HeadRow(
+                head_id=uuid4(),
+                query_id=query.query_id,
+                query_version=query.version,
+                examples=to_json(judged),
+                report={},
+                made_at=EARLIEST,
+                applied_at=EARLIEST,
+            )
+        )
 
 
 def vectors_of(row: ThresholdRow) -> NDArray[np.float32]:

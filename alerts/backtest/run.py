@@ -25,6 +25,7 @@ from alerts.backtest.scenes import scenes
 from alerts.backtest.tally import Tally
 from alerts.budgets.calibrate import TextEncoder
 from alerts.coverage.summary import coverage_of
+from alerts.learning.examples import Judged
 from alerts.settings import MatcherSettings
 from archive.in_time import CLOSE_ENOUGH, moment_of, pages
 from archive.interface import Archive, ArchiveFilter
@@ -75,6 +76,7 @@ def backtest(
     settings: MatcherSettings | None = None,
     ledger: Engine | None = None,
     max_points: int = MOST_POINTS,
+    answers: Sequence[Judged] = (),
     progress: Progress | None = None,
 ) -> Report:
     """What a standing query would have reported.
@@ -89,6 +91,7 @@ def backtest(
         settings: As the live matcher's; none: from the environment.
         ledger: The live database, for coverage; only read.
         max_points: More points are not read: 10 km squares are drawn, seed 0, and their whole series read.
+        answers: What the query is to have learnt from, by people's answers of whatever time.
         progress: Told now and then how far it is.
 
     Raises:
@@ -104,7 +107,7 @@ def backtest(
     area = None if query.area is None else shape(query.area)
     watch = Watch(events or (), settings, area, span.since, span.until)
     tallies: dict[Sensor, Tally] = {sensor: Tally(query.mode, settings.min_baseline) for sensor in query.sensors}
-    rehearsal = Rehearsal(query, archive, encoder, settings)
+    rehearsal = Rehearsal(query, archive, encoder, settings, answers)
     judged = _walk(rehearsal, archive, encoder.release, span, tallies, watch, progress)
     incidents = raised(rehearsal.engine)
     outcomes = watch.outcomes({one.incident_id: one.matches for one in incidents})

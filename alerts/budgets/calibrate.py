@@ -83,8 +83,20 @@ class Calibrator:
         encoder: TextEncoder,
         settings: MatcherSettings,
         clock: Clock = machine_time,
+        examples: Archive | None = None,
     ) -> None:
-        """Remember where everything is; nothing is read yet."""
+        """Remember where everything is; nothing is read yet.
+
+        Args:
+            engine: The database.
+            archive: The history that thresholds are computed from.
+            encoder: Of the release.
+            settings: How much is read, and the least that a threshold needs.
+            clock: When thresholds are computed.
+            examples: Where chips that people have judged are looked up; none: in the same archive. A back-test knows no
+                later history, but what people have answered by now.
+        """
+        self._examples = examples or archive
         self._clock = clock
         self._engine, self._archive, self._encoder, self._settings = engine, archive, encoder, settings
         self._pasts = Pasts(archive, encoder.release, settings)
@@ -133,7 +145,7 @@ class Calibrator:
         judged = [*of_query(each.query), *(learnt.judged if learnt is not None else ())]
         if not judged:
             return texts
-        examples = embedded(self._archive, self._encoder.release, each.sensor, judged)
+        examples = embedded(self._examples, self._encoder.release, each.sensor, judged)
         ground = past.everywhere.vectors if background is None else background.vectors
         return np.stack([head(text, examples, ground[:ORDINARY]) for text in texts])
 

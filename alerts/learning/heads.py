@@ -53,10 +53,7 @@ def propose(engine: Engine, query: StandingQuery, judged: Sequence[Judged], repo
     Raises:
         UsageError: nobody has judged anything.
     """
-    if not judged:
-        raise UsageError(
-            f"nobody has answered an alert of query {str(query.query_id)[:8]} yet: `tocsin alerts verdict` does"
-        )
+    check_judged(query, judged)
     row = HeadRow(
         head_id=uuid4(),
         query_id=query.query_id,
@@ -68,6 +65,18 @@ def propose(engine: Engine, query: StandingQuery, judged: Sequence[Judged], repo
     with transaction(engine) as session:
         session.add(row)
     return _head(row)
+
+
+def check_judged(query: StandingQuery, judged: Sequence[Judged]) -> None:
+    """Whether there is anything to learn from.
+
+    Raises:
+        UsageError: nobody has judged anything.
+    """
+    if not judged:
+        raise UsageError(
+            f"nobody has answered an alert of query {str(query.query_id)[:8]} yet: `tocsin alerts verdict` does"
+        )
 
 
 def apply(engine: Engine, head_id: UUID) -> Head:

@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, select
 
 from alerts import queries
+from alerts.budgets.calibrate import Calibrator
 from alerts.learning import examples, fit, heads
 from alerts.learning.examples import Judged
 from alerts.learning.fit import LEAST_COSINE, Examples, head
 from alerts.learning.judge import agreement
-from alerts.learning.vectors import query_vectors
+from alerts.percolation.standing import Held
+from alerts.settings import MatcherSettings
 from archive import EVERYTHING
 from schemas.database import connect, migrate, reading, transaction
 from schemas.errors import InvalidCell, MalformedMessage, NotFound, UsageError
@@ -26,6 +28,7 @@ from schemas.tables import AcquisitionRow, IncidentRow, MatchRow, QueryRow, Thre
 from schemas.verdicts import Answer, Verdict
 
 DAY0 = datetime(2026, 7, 1, 10, tzinfo=UTC)
+AREA = {"type": "Polygon", "coordinates": [[[13, 45], [16, 45], [16, 47], [13, 47], [13, 45]]]}
 CELLS = tuple(f"33TWN45{row:02d}" for row in range(40))
 
 
@@ -126,7 +129,8 @@ class FakeArchive:
     def _found(self, filter):
         if self.sensor not in filter.sensors:
             return []
-        return [key for key in self.points if key[0] in filter.cells and key[1] in filter.physical_keys]
+        cells, scenes = filter.cells, filter.physical_keys
+        return [key for key in self.points if (cells is None or key[0] in cells) and (not scenes or key[1] in scenes)]
 
     def count(self, *, release, filter=EVERYTHING):
         return len(self._found(filter)) if release == "fake-1" else 0
@@ -147,8 +151,11 @@ class FakeArchive:
 class FakeEncoder:
     release = "fake-1"
 
-    def __init__(self, vectors: dict[str, np.ndarray]):
-        self.vectors = vectors
+    def __init__(self, vectors: dict[str, np.ndarray], ordinary: np.ndarray):
+        self.vectors, self.ordinary = vectors, ordinary
+
+    def background(self, sensor):
+        return self.ordinary, self.ordinary - self.ordinary[::-1]
 
     def texts(self, sentences):
         return np.stack([self.vectors[sentence] for sentence in sentences])
@@ -233,10 +240,16 @@ def test_chips_that_the_release_has_not_encoded_teach_nothing():
     assert len(examples.embedded(archive, "fake-1", "s1", both).vectors) == 0
 
 
+def vectors_of(engine: Engine, query: StandingQuery, sensor: str) -> np.ndarray:
+    with reading(engine) as session:
+        row = session.get_one(ThresholdRow, (query.query_id, "fake-1", sensor, ""))
+        return np.frombuffer(row.vector, "<f4").reshape(-1, 384)
+
+
 def test_a_query_is_its_sentence_its_wordings_and_what_was_judged(engine: Engine):
     world = World()
     other = unit(np.random.default_rng(9), 1)[0]
-    encoder = FakeEncoder({"flooded fields": world.sentence, "fields under water": other})
+    encoder = FakeEncoder({"flooded fields": world.sentence, "fields under water": other}, world.ordinary)
     for number in range(4):
         scene(engine, f"y{number}")
         scene(engine, f"n{number}")
@@ -245,18 +258,22 @@ def test_a_query_is_its_sentence_its_wordings_and_what_was_judged(engine: Engine
         | {(CELLS[0], f"n{i}"): world.paddies[i] for i in range(4)}
     )
     plain = queries.add(engine, "flooded fields", wordings=["fields  under water"]).query
-    vectors = query_vectors(plain, "s2", encoder, archive, ordinary=world.ordinary)
-    assert np.array_equal(vectors, np.stack([world.sentence, other]))
     shown = queries.add(
         engine,
         "flooded fields",
+        area=AREA,
         like=[f"{CELLS[0]}@item-y{i}" for i in range(4)],
         unlike=[f"{CELLS[0]}@item-n{i}" for i in range(4)],
     ).query
-    (moved,) = query_vectors(shown, "s2", encoder, archive, ordinary=world.ordinary)
+    taught = queries.add(engine, "flooded fields", area=AREA, budget="1/week").query
+    heads.apply(engine, heads.propose(engine, taught, examples.of_query(shown), {}).head_id)
+    held = [Held(query, None, {}) for query in (plain, shown, taught)]
+    Calibrator(engine, archive, encoder, MatcherSettings()).run(held)
+    assert np.array_equal(vectors_of(engine, plain, "s2"), np.stack([world.sentence, other]))
+    (moved,) = vectors_of(engine, shown, "s2")
     assert wrong_pairs(moved, world, 4) < wrong_pairs(world.sentence, world, 4)
-    (radar,) = query_vectors(shown, "s1", encoder, archive, ordinary=world.ordinary)
-    assert np.array_equal(radar, world.sentence)
+    assert np.array_equal(vectors_of(engine, taught, "s2"), [moved])
+    assert np.array_equal(vectors_of(engine, shown, "s1"), [world.sentence])
 
 
 @pytest.mark.parametrize(

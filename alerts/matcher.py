@@ -26,7 +26,7 @@ from schemas.topics import EMBEDDINGS
 PREPARE_EVERY = timedelta(seconds=5)
 """How soon a new query has its threshold when no batch comes."""
 SWEEP_EVERY = timedelta(seconds=30)
-"""How soon alerts go out that a crash, or a broker that forgot, kept back."""
+"""How soon incidents expire, and alerts go out that a crash, or a broker that forgot, kept back."""
 
 
 def main() -> None:
@@ -43,6 +43,7 @@ def main() -> None:
         matcher = Matcher(engine, publisher, calibrator, encoder.release, settings)
 
         def sweep() -> None:
+            matcher.sweep()
             outbox.flush(engine, publisher)
             republish(engine, publisher)
             republish_notices(engine, publisher)

@@ -8,7 +8,7 @@ A batch that has its row already changes nothing, so that a replay alerts nobody
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from threading import Lock
 
@@ -17,8 +17,13 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
 from alerts.budgets.calibrate import Calibrator
-from alerts.incidents.announce import tell_opened, tell_updates
+from alerts.incidents import scenes
+from alerts.incidents.announce import Surprise, Telling
+from alerts.incidents.follow import Cause, follow, looked_at_in, matched_in, tell_merged, tell_opened, tell_withdrawn
 from alerts.incidents.join import join
+from alerts.incidents.looks import Stratum, forget_batches, keep, look, look_back, seen_in
+from alerts.incidents.sweep import sweep
+from alerts.incidents.withdraw import withdraw
 from alerts.locks import serialise
 from alerts.percolation.match import match
 from alerts.percolation.standing import StandingQueries
@@ -27,17 +32,32 @@ from schemas import outbox
 from schemas.database import reading, transaction
 from schemas.messages import Acquisition, EmbeddingBatch, Match, StandingQuery
 from schemas.outbox import Sender
-from schemas.tables import AcquisitionRow, MatchedBatchRow
+from schemas.tables import AcquisitionRow, MatchedBatchRow, MatchedSceneRow
 
 log = structlog.get_logger(__name__)
 Found = Sequence[tuple[StandingQuery, list[Match]]]
+Clock = Callable[[], datetime]
+
+
+def present() -> datetime:
+    """The time of the machine's clock, UTC."""
+    return datetime.now(UTC)
 
 
 class Matcher:
     """Matches batches one after the other; safe to call from several threads."""
 
     def __init__(
-        self, engine: Engine, publisher: Sender, calibrator: Calibrator, release: str, settings: MatcherSettings
+        self,
+        engine: Engine,
+        publisher: Sender,
+        calibrator: Calibrator,
+        release: str,
+        settings: MatcherSettings,
+        *,
+        clock: Clock = present,
+        surprise: Surprise | None = None,
+        stratum: Stratum | None = None,
     ) -> None:
         """Remember where everything is; nothing is read yet.
 
@@ -47,8 +67,12 @@ class Matcher:
             calibrator: Computes missing thresholds.
             release: Of the encoder that makes text vectors; batches of another one meet only what is stored for it.
             settings: Baselines and incidents.
+            clock: The present.
+            surprise: How rare a score is.
+            stratum: Which thresholds hold where and when.
         """
         self._engine, self._publisher, self._calibrator = engine, publisher, calibrator
+        self._clock, self._surprise, self._stratum = clock, surprise, stratum
         self._release, self._settings = release, settings
         self._queries = StandingQueries()
         self._lock = Lock()
@@ -62,13 +86,27 @@ class Matcher:
         if not self._done(batch):
             found = self._match(batch)
             with transaction(self._engine) as session:
-                _write(session, batch, found, self._settings)
+                settle(
+                    session,
+                    batch,
+                    found,
+                    self._settings,
+                    clock=self._clock,
+                    surprise=self._surprise,
+                    stratum=self._stratum,
+                )
         outbox.flush(self._engine, self._publisher)
 
     def prepare(self) -> None:
         """Read what changed and compute missing thresholds, so that a new query need not wait for a batch."""
         with self._lock:
             self._refresh(recalibrate=True)
+
+    def sweep(self) -> None:
+        """Close what has expired; its alerts are in the outbox when this returns."""
+        with transaction(self._engine) as session:
+            serialise(session, "incidents")
+            sweep(Telling(session, self._clock(), self._surprise, self._stratum), self._settings)
 
     def _match(self, batch: EmbeddingBatch) -> Found:
         acquisition = batch.acquisition
@@ -92,24 +130,43 @@ class Matcher:
             return session.get(MatchedBatchRow, _key(batch)) is not None
 
 
-def _write(session: Session, batch: EmbeddingBatch, found: Found, rules: MatcherSettings) -> None:
-    """Everything that follows from a batch, in the caller's transaction."""
+def settle(
+    session: Session,
+    batch: EmbeddingBatch,
+    found: Found,
+    rules: MatcherSettings,
+    *,
+    clock: Clock = present,
+    surprise: Surprise | None = None,
+    stratum: Stratum | None = None,
+) -> None:
+    """Everything that follows from a batch, in the caller's transaction; a batch that was settled changes nothing.
+
+    Args:
+        session: In a transaction.
+        batch: Cells of one acquisition.
+        found: Its matches by query.
+        rules: When matches are one incident, and when an incident is what.
+        clock: The present; a replay of the past gives its own.
+        surprise: How rare a score is.
+        stratum: Which thresholds hold where and when.
+    """
     serialise(session, "incidents")
     if session.get(MatchedBatchRow, _key(batch)) is not None:
         return
-    acquisition, now = batch.acquisition, datetime.now(UTC)
-    may_open = not _matched_before(session, acquisition)
-    for query, matches in found:
-        opened = join(session, query, matches, may_open=may_open, rules=rules)
-        tell_opened(session, query, opened, acquisition.simulated)
+    acquisition, now = batch.acquisition, clock()
+    telling = Telling(session, now, surprise, stratum, acquisition.simulated)
+    scene = None if acquisition.backfill else scenes.enter(session, acquisition)
+    if scene is not None:
+        _take(telling, batch, found, scene, rules)
     session.add(
         MatchedBatchRow(
             acquisition_id=acquisition.acquisition_id, release=batch.release, batch=batch.batch, matched_at=now
         )
     )
     if _batches_matched(session, batch) == batch.batches:
-        if may_open:
-            tell_updates(session, acquisition, rules)
+        if scene is not None:
+            _complete(telling, acquisition, scene, rules)
         _finish(session, acquisition, now)
     log.info(
         "batch matched",
@@ -120,14 +177,41 @@ def _write(session: Session, batch: EmbeddingBatch, found: Found, rules: Matcher
     )
 
 
-def _matched_before(session: Session, acquisition: Acquisition) -> bool:
-    """Whether another processing version of the same scene has been matched in full, or came as back-fill."""
-    wanted = select(AcquisitionRow.acquisition_id).where(
-        AcquisitionRow.physical_key == acquisition.physical_key,
-        AcquisitionRow.acquisition_id != acquisition.acquisition_id,
-        AcquisitionRow.matched_at.is_not(None),
-    )
-    return session.scalars(wanted.limit(1)).first() is not None
+def _take(
+    telling: Telling, batch: EmbeddingBatch, found: Found, scene: MatchedSceneRow, rules: MatcherSettings
+) -> None:
+    """Matches into incidents, and what else the batch shows of them; new ones are told of at once."""
+    session, seen = telling.session, seen_in(batch)
+    newest = scenes.matched_until(session, telling.now)
+    late = newest is not None and scene.sensing_at < newest - rules.late
+    if not late:
+        keep(session, seen, batch.batch)
+    for query, matches in found:
+        telling.queries[query.query_id] = query
+        joined = join(session, query, matches, now=telling.now, rules=rules, late=late)
+        look_back(session, joined.stored, rules, telling.stratum)
+        if scene.news:
+            tell_opened(telling, joined.opened, newest, rules)
+        tell_merged(telling, joined.merged)
+    look(session, seen, rules, telling.stratum)
+
+
+def _complete(telling: Telling, acquisition: Acquisition, scene: MatchedSceneRow, rules: MatcherSettings) -> None:
+    """The scene is whole: what older versions showed is withdrawn, and every incident that it touches followed."""
+    session = telling.session
+    looked = looked_at_in(session, acquisition, rules)  # before older versions' looks go: they are missed as well
+    withdrawn = withdraw(session, scene, telling.now, rules)
+    clock = scenes.sensed_until(session, telling.now)
+    tell_withdrawn(telling, withdrawn, rules, clock)
+    matched = matched_in(session, acquisition)
+    lost = {row.incident_id for row in withdrawn.left}
+    lost |= {each.incident_id for row, parts in withdrawn.cut for each in (row, *parts)}
+    cause = Cause(scene.news, acquisition.sensing_at, frozenset(matched))
+    follow(telling, matched | looked | lost, cause, clock, rules)
+    scene.complete = True
+    newest = scenes.matched_until(session, telling.now)
+    if newest is not None:
+        forget_batches(session, newest - rules.late)
 
 
 def _batches_matched(session: Session, batch: EmbeddingBatch) -> int:

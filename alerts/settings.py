@@ -27,7 +27,16 @@ class MatcherSettings(BaseSettings):
     growth_share: float = Field(default=0.2, ge=0, le=10)
     """An update is sent when an incident has grown by this share of the cells last told of, and by one at least."""
     late_days: float = Field(default=1, ge=0, le=366)
-    """An acquisition sensed this many days before an incident's last one only fills in its past: no growth is told."""
+    """An acquisition sensed this many days before an incident's last one only fills in its past: no growth is told.
+    Within it the order of arrival changes nothing: what was seen meanwhile is kept for so long."""
+    confirm_share: float = Field(default=0.2, ge=0, le=1)
+    """A second pass confirms when it matches this share of the cells that the first one matched, and one at least."""
+    clear_looks: int = Field(default=2, ge=1, le=20)
+    """Passes in a row that must see a cell clear before it is gone: one may be haze, or a threshold's trembling."""
+    clear_share: float = Field(default=0.8, gt=0, le=1)
+    """An incident is resolved when this share of its cells is gone; some always stay under cloud or in between."""
+    exit_margin: float = Field(default=0.02, ge=0, le=1)
+    """A cell is clear only this far below the cosine that it had to pass, so that flicker at it ends nothing."""
     least_background: int = Field(default=30, ge=10, le=100_000)
     """Scores that a threshold needs; with fewer, the release's own background is used, or nothing fires."""
     large_background: int = Field(default=300, ge=10, le=100_000)
@@ -56,6 +65,11 @@ class MatcherSettings(BaseSettings):
     def window(self) -> timedelta:
         """`window_days` as a duration."""
         return timedelta(days=self.window_days)
+
+    @property
+    def late(self) -> timedelta:
+        """`late_days` as a duration."""
+        return timedelta(days=self.late_days)
 
 
 class NotifierSettings(BaseSettings):

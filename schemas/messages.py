@@ -309,7 +309,41 @@ class IncidentState(StrEnum):
 
     OPENED = "opened"
     GROWING = "growing"
+    """Later passes matched clearly more cells than the first."""
     CONFIRMED = "confirmed"
+    """By the other sensor, or by a second pass over the same cells."""
+    RESOLVED = "resolved"
+    """Its place was seen again, and matches no longer."""
+    EXPIRED = "expired"
+    """Nothing matched there within the window, and nobody saw that it is gone."""
+    RETRACTED = "retracted"
+    """It never was: a newer processing version does not match, or a person said so."""
+    MERGED = "merged"
+    """Another incident has taken its matches: `Incident.merged_into`."""
+    REOPENED = "reopened"
+    """Only as a message's kind: what was resolved matches again; the state says opened, growing or confirmed."""
+    SPLIT = "split"
+    """Only as a message's kind: withdrawn matches cut it in two; never a new event."""
+
+
+class OtherSensor(Message):
+    """What the sensor that did not open an incident has to say about it."""
+
+    sensor: Sensor
+    looked_at: AwareDatetime | None = None
+    """Sensing time of its newest look at the place since the incident began; none: it has not looked."""
+    saw: Literal["matched", "not matched", "obscured", "failed"] | None = None
+    """What that look showed."""
+    item_id: str | None = None
+    """The scene of that look."""
+    next_expected_at: AwareDatetime | None = None
+    """When it should come next, from its own passes so far; none: too few are known."""
+    relative_orbit: int | None = None
+    """On which orbit."""
+    every_days: float | None = None
+    """How often that orbit has come: median of the gaps between its passes, days."""
+    passes: int = 0
+    """How many passes of that orbit the expectation rests on."""
 
 
 class Incident(Message):
@@ -327,6 +361,16 @@ class Incident(Message):
     opened_at: AwareDatetime
     score: float
     """The highest score of its matches."""
+    closed_at: AwareDatetime | None = None
+    """Sensing time from which it is resolved or expired; when it was retracted or merged; none while it is open."""
+    merged_into: UUID | None = None
+    """The incident that took its matches."""
+    split_from: UUID | None = None
+    """The incident that it was part of."""
+    why: str | None = None
+    """Why it was retracted."""
+    expected_every_days: float | None = None
+    """How rarely a match at least so strong is to be expected under the query's area, days; none: not known."""
 
 
 class Alert(Message):
@@ -337,7 +381,8 @@ class Alert(Message):
     sequence: int = Field(ge=1)
     """1 when it opens, then one more with each update."""
     kind: IncidentState
-    """What happened: opened, growing (more cells), confirmed (by the other sensor)."""
+    """What happened (docs/incidents.md): opened, growing, confirmed, resolved, expired, retracted, merged, reopened,
+    split."""
     query: str
     """The sentence."""
     mode: Mode
@@ -349,6 +394,8 @@ class Alert(Message):
     sent_at: AwareDatetime
     """When the matcher wrote it."""
     simulated: bool = False
+    other_sensor: OtherSensor | None = None
+    """What the other sensor has seen since, or when it comes; none where the query does not watch with it."""
 
 
 class DeliveryState(StrEnum):
@@ -410,6 +457,7 @@ ALL: tuple[type[Message], ...] = (
     ChipName,
     StandingQuery,
     Match,
+    OtherSensor,
     Incident,
     Alert,
     Delivery,

@@ -1,28 +1,32 @@
 """An incident becomes an alert message, with its row and its place in the outbox.
 
-Flows in: incidents that opened, and those that an acquisition touched. Flows out: `Alert` messages in the transaction
+Flows in: an incident, what happened to it, and what it is made of. Flows out: `Alert` messages in the transaction
 that makes them true. Stops before Kafka (`outbox.flush`) and before receivers (`notifier`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
 
 import shapely
 from shapely.geometry.base import BaseGeometry
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, func, select, update
 from sqlalchemy.orm import Session
 
+from alerts.incidents.lifecycle import OPEN, Evidence
+from alerts.incidents.looks import Stratum
+from alerts.incidents.other_sensor import OtherSensors
 from alerts.places import outlines
-from alerts.settings import MatcherSettings
 from schemas import outbox
 from schemas.database import reading
 from schemas.geometry import to_geojson
-from schemas.messages import Acquisition, Alert, Incident, IncidentState, Match, Sensor, StandingQuery, stable_id
+from schemas.messages import Alert, Incident, IncidentState, Match, StandingQuery, stable_id
 from schemas.outbox import Sender
 from schemas.publisher import Outgoing
-from schemas.tables import AlertRow, IncidentRow, MatchRow, QueryRow
+from schemas.tables import AlertRow, IncidentRow, MatchRow, QueryRow, ThresholdRow
 from schemas.topics import ALERTS
 
 MAX_MATCHES = 2000
@@ -31,38 +35,116 @@ MAX_CELLS = 20_000
 """Cells listed in one alert, the highest scores first; the rest can be had from `tocsin alerts`."""
 MAX_VERTICES = 5000
 """Outlines finer than this are simplified."""
+Surprise = Callable[[ThresholdRow, float], float | None]
+"""How rarely, in days, a match at least so strong is to be expected: `alerts.budgets.surprise`."""
 
 
-def tell_opened(session: Session, query: StandingQuery, opened: Sequence[IncidentRow], simulated: bool) -> None:
-    """Write the first alert of new incidents."""
-    for incident in opened:
-        matches = _matches(session, incident)
-        _write(session, incident, query, IncidentState.OPENED, matches, matches, simulated)
+@dataclass
+class Telling:
+    """What alerts of one transaction share.
 
-
-def tell_updates(session: Session, acquisition: Acquisition, rules: MatcherSettings) -> None:
-    """Write at most one update for each incident that a wholly matched acquisition touched.
-
-    An incident that the other sensor now has seen as well is confirmed; one with enough new cells has grown, unless
-    the acquisition only fills in its past.
+    Attributes:
+        session: In which they are written.
+        now: When.
+        surprise: How rare a score is; none: not known.
+        stratum: Which thresholds hold where and when; none: those without a stratum.
+        simulated: Whether what causes them is simulated; none: as it was told last.
     """
-    touched = (
-        select(IncidentRow)
-        .join(MatchRow, MatchRow.incident_id == IncidentRow.incident_id)
-        .where(MatchRow.sensing_at == acquisition.sensing_at, MatchRow.sensor == acquisition.sensor)
-        .distinct()
+
+    session: Session
+    now: datetime
+    surprise: Surprise | None = None
+    stratum: Stratum | None = None
+    simulated: bool | None = None
+    others: OtherSensors = field(init=False)
+    queries: dict[UUID, StandingQuery] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Nothing is read yet."""
+        self.others = OtherSensors(self.session, self.now)
+
+    def query(self, query_id: UUID) -> StandingQuery:
+        """A standing query, read once."""
+        if query_id not in self.queries:
+            row = self.session.get_one(QueryRow, query_id)
+            self.queries[query_id] = StandingQuery.from_bytes(row.message.encode())
+        return self.queries[query_id]
+
+
+def tell(
+    telling: Telling,
+    row: IncidentRow,
+    kind: IncidentState,
+    evidence: Evidence,
+    *,
+    cells: Collection[str] | None = None,
+    sensors: Collection[str] | None = None,
+) -> None:
+    """Tell what happened to an incident that has matches; from now on people know of all of them.
+
+    Args:
+        telling: Session, time and what makes alerts richer.
+        row: The incident, its state brought up to date.
+        kind: What happened.
+        evidence: What it is made of.
+        cells: Only their untold matches are listed; none: all untold ones.
+        sensors: Likewise.
+    """
+    query = telling.query(row.query_id)
+    incident = _incident(telling, row, evidence)
+    alert = Alert(
+        alert_id=stable_id("alert", row.query_id, row.query_version, row.incident_id),
+        sequence=row.sequence + 1,
+        kind=kind,
+        query=query.sentence,
+        mode=query.mode,
+        incident=incident,
+        geometry=to_geojson(outline(list(evidence.cells))),
+        matches=() if incident.state not in OPEN else _untold(telling.session, row, cells, sensors),
+        sent_at=telling.now,
+        simulated=_simulated(telling, row),
+        other_sensor=telling.others.of(row.incident_id, query, evidence),
     )
-    for incident in session.scalars(touched).all():
-        told = _last_told(session, incident)
-        matches = _matches(session, incident)
-        new = [match for match in matches if match.cell not in set(told.incident.cells)]
-        others = {match.sensor for match in matches} - set(told.incident.sensors)
-        query = _query(session, incident)
-        if others:
-            news = [match for match in matches if match.sensor in others]
-            _write(session, incident, query, IncidentState.CONFIRMED, matches, news, acquisition.simulated)
-        elif _grown(new, told, rules) and not _late(acquisition, incident, rules):
-            _write(session, incident, query, IncidentState.GROWING, matches, new, acquisition.simulated)
+    _write(telling, row, alert)
+    told = update(MatchRow).where(MatchRow.incident_id == row.incident_id, MatchRow.told == 0)
+    telling.session.execute(told.values(told=row.sequence), execution_options={"synchronize_session": False})
+
+
+def tell_end(telling: Telling, row: IncidentRow, kind: IncidentState) -> None:
+    """Tell the end of an incident whose matches are gone: with the cells that people know. Nobody knew: nobody is told."""
+    last = last_told(telling.session, row)
+    if last is None:
+        return
+    update_ = {
+        "state": IncidentState(row.state),
+        "closed_at": row.closed_at,
+        "merged_into": row.merged_into,
+        "split_from": row.split_from,
+        "why": row.why,
+    }
+    alert = last.model_copy(
+        update={
+            "sequence": row.sequence + 1,
+            "kind": kind,
+            "incident": last.incident.model_copy(update=update_),
+            "matches": (),
+            "sent_at": telling.now,
+            "other_sensor": None,
+        }
+    )
+    _write(telling, row, alert)
+
+
+def last_told(session: Session, row: IncidentRow) -> Alert | None:
+    """What people were told of an incident last."""
+    wanted = (
+        select(AlertRow.message)
+        .where(AlertRow.incident_id == row.incident_id)
+        .order_by(AlertRow.sequence.desc())
+        .limit(1)
+    )
+    message = session.scalars(wanted).first()
+    return None if message is None else Alert.from_bytes(message.encode())
 
 
 def republish(engine: Engine, publisher: Sender) -> int:
@@ -78,45 +160,6 @@ def republish(engine: Engine, publisher: Sender) -> int:
     return len(alerts)
 
 
-def _write(
-    session: Session,
-    row: IncidentRow,
-    query: StandingQuery,
-    kind: IncidentState,
-    matches: Sequence[Match],
-    news: Sequence[Match],
-    simulated: bool,
-) -> None:
-    """Number an alert, store it and put it into the outbox."""
-    row.sequence += 1
-    if row.state != IncidentState.CONFIRMED.value:
-        row.state = kind.value
-    alert = Alert(
-        alert_id=stable_id("alert", query.query_id, row.query_version, row.incident_id),
-        sequence=row.sequence,
-        kind=kind,
-        query=query.sentence,
-        mode=query.mode,
-        incident=_incident(row, matches),
-        geometry=to_geojson(outline([match.cell for match in matches])),
-        matches=tuple(sorted(news, key=lambda match: (-match.score, match.cell))[:MAX_MATCHES]),
-        sent_at=datetime.now(UTC),
-        simulated=simulated,
-    )
-    session.add(
-        AlertRow(
-            alert_id=alert.alert_id,
-            sequence=alert.sequence,
-            incident_id=row.incident_id,
-            query_id=query.query_id,
-            kind=kind.value,
-            message=alert.model_dump_json(),
-            sent_at=alert.sent_at,
-        )
-    )
-    outbox.write(session, _outgoing(alert))
-
-
 def outline(cells: Sequence[str]) -> BaseGeometry:
     """The union of cells, lon/lat, split at the antimeridian, coarser where it would be too fine to send."""
     union = shapely.union_all(outlines(sorted(set(cells))))
@@ -127,55 +170,91 @@ def outline(cells: Sequence[str]) -> BaseGeometry:
     return union if shapely.get_num_coordinates(union) <= MAX_VERTICES else union.envelope
 
 
-def _incident(row: IncidentRow, matches: Sequence[Match]) -> Incident:
-    best: dict[str, float] = {}
-    for match in matches:
-        best[match.cell] = max(match.score, best.get(match.cell, match.score))
-    sensors: tuple[Sensor, ...] = tuple(sorted({match.sensor for match in matches}))
-    by_time = sorted(matches, key=lambda match: (match.sensing_at, match.item_id))
+def _write(telling: Telling, row: IncidentRow, alert: Alert) -> None:
+    """Number an alert, store it and put it into the outbox."""
+    row.sequence, row.told_state = alert.sequence, row.state
+    telling.session.add(
+        AlertRow(
+            alert_id=alert.alert_id,
+            sequence=alert.sequence,
+            incident_id=row.incident_id,
+            query_id=row.query_id,
+            kind=alert.kind.value,
+            message=alert.model_dump_json(),
+            sent_at=alert.sent_at,
+        )
+    )
+    outbox.write(telling.session, _outgoing(alert))
+    telling.session.flush()
+
+
+def _incident(telling: Telling, row: IncidentRow, evidence: Evidence) -> Incident:
+    best = evidence.cells
+    items = (
+        select(MatchRow.item_id)
+        .where(MatchRow.incident_id == row.incident_id)
+        .group_by(MatchRow.item_id)
+        .order_by(func.min(MatchRow.sensing_at), MatchRow.item_id)
+    )
     return Incident(
         incident_id=row.incident_id,
         query_id=row.query_id,
         query_version=row.query_version,
         state=IncidentState(row.state),
         cells=tuple(sorted(sorted(best, key=lambda name: (-best[name], name))[:MAX_CELLS])),
-        sensors=sensors,
-        item_ids=tuple(dict.fromkeys(match.item_id for match in by_time)),
+        sensors=evidence.sensors,
+        item_ids=tuple(telling.session.scalars(items)),
         first_sensing_at=row.first_sensing_at,
         last_sensing_at=row.last_sensing_at,
         opened_at=row.opened_at,
         score=row.score,
+        closed_at=row.closed_at,
+        merged_into=row.merged_into,
+        split_from=row.split_from,
+        why=row.why,
+        expected_every_days=_rarity(telling, row, evidence),
     )
 
 
-def _matches(session: Session, incident: IncidentRow) -> list[Match]:
-    session.flush()
-    wanted = select(MatchRow.message).where(MatchRow.incident_id == incident.incident_id)
-    return [Match.from_bytes(message.encode()) for message in session.scalars(wanted)]
-
-
-def _last_told(session: Session, incident: IncidentRow) -> Alert:
+def _rarity(telling: Telling, row: IncidentRow, evidence: Evidence) -> float | None:
+    """How rarely the strongest match is to be expected; over both sensors, the rarer one."""
+    if telling.surprise is None:
+        return None
+    best = {sensor: max(p.score for p in evidence.places if p.sensor == sensor) for sensor in evidence.sensors}
+    first = evidence.first
+    name = "" if telling.stratum is None else telling.stratum(first.cell, first.first_at)
     wanted = (
-        select(AlertRow.message)
-        .where(AlertRow.incident_id == incident.incident_id)
-        .order_by(AlertRow.sequence.desc())
-        .limit(1)
+        select(ThresholdRow)
+        .where(ThresholdRow.query_id == row.query_id, ThresholdRow.stratum.in_({"", name}))
+        .order_by(ThresholdRow.computed_at, ThresholdRow.stratum)
     )
-    return Alert.from_bytes(session.scalars(wanted).one().encode())
+    held = {each.sensor: each for each in telling.session.scalars(wanted)}
+    days = [telling.surprise(held[sensor], score) for sensor, score in best.items() if sensor in held]
+    return max((each for each in days if each is not None), default=None)
 
 
-def _query(session: Session, incident: IncidentRow) -> StandingQuery:
-    row = session.get_one(QueryRow, incident.query_id)
-    return StandingQuery.from_bytes(row.message.encode())
+def _untold(
+    session: Session, row: IncidentRow, cells: Collection[str] | None, sensors: Collection[str] | None
+) -> tuple[Match, ...]:
+    """Matches that no message has told of, the highest scores first."""
+    wanted = (
+        select(MatchRow.cell, MatchRow.message)
+        .where(MatchRow.incident_id == row.incident_id, MatchRow.told == 0)
+        .order_by(MatchRow.score.desc(), MatchRow.cell)
+    )
+    if sensors is not None:
+        wanted = wanted.where(MatchRow.sensor.in_(sensors))
+    if cells is None:
+        wanted = wanted.limit(MAX_MATCHES)
+    found = [message for cell, message in session.execute(wanted) if cells is None or cell in cells]
+    return tuple(Match.from_bytes(message.encode()) for message in found[:MAX_MATCHES])
 
 
-def _grown(new: Sequence[Match], told: Alert, rules: MatcherSettings) -> bool:
-    cells = len({match.cell for match in new})
-    return cells >= max(1.0, rules.growth_share * len(told.incident.cells))
-
-
-def _late(acquisition: Acquisition, incident: IncidentRow, rules: MatcherSettings) -> bool:
-    return (incident.last_sensing_at - acquisition.sensing_at).total_seconds() > rules.late_days * 86_400
+def _simulated(telling: Telling, row: IncidentRow) -> bool:
+    if telling.simulated is not None:
+        return telling.simulated
+    last = last_told(telling.session, row)
+    return last is not None and last.simulated
 
 
 def _outgoing(alert: Alert) -> Outgoing:

@@ -102,7 +102,8 @@ def at(column: int, row: int) -> str:
 
 def acquisition(name: str, day: float = 0, sensor: str = "s2", **more) -> Acquisition:
     when = DAY0 + timedelta(days=day)
-    fields = {"physical_key": name, "processed_at": when, "published_at": when, "seen_at": when, "sensing_at": when}
+    fields = {"physical_key": name, "published_at": when, "seen_at": when, "sensing_at": when}
+    fields["processed_at"] = when + timedelta(hours=more.get("version", 1))
     return Acquisition(
         acquisition_id=stable_id("acquisition", name, more.get("version", 1)),
         source="test",
@@ -211,12 +212,21 @@ def test_batches_of_one_scene_make_one_alert_and_at_most_one_update(stack: Stack
     assert {match.cell for match in second.matches} == {at(0, 1), at(1, 1), at(0, 2)}
 
 
-def test_the_same_cells_again_are_no_news(stack: Stack):
+def test_the_same_cells_again_confirm_once_and_then_are_no_news(stack: Stack):
     watch(stack)
-    stack.matcher.handle(batch(acquisition("a"), [at(0, 0), at(0, 1)]))
-    stack.matcher.handle(batch(acquisition("b", day=5), [at(0, 0), at(0, 1)]))
+    for day in (0, 5, 10):
+        stack.matcher.handle(batch(acquisition(f"day {day}", day=day), [at(0, 0), at(0, 1)]))
+    assert [alert.kind for alert in stack.broker.alerts] == [IncidentState.OPENED, IncidentState.CONFIRMED]
+    assert {match.item_id for match in stack.broker.alerts[1].matches} == {"item-day 5"}
+    assert stack.rows(MatchRow) == 6
+
+
+def test_the_same_overpass_again_is_no_second_pass(stack: Stack):
+    watch(stack)
+    stack.matcher.handle(batch(acquisition("tile"), [at(0, 0), at(0, 1)]))
+    stack.matcher.handle(batch(acquisition("next tile", day=0.01), [at(0, 0), at(0, 1)]))
     assert len(stack.broker.alerts) == 1
-    assert stack.rows(MatchRow) == 4
+    assert stack.rows(IncidentRow) == 1
 
 
 def test_little_growth_is_no_news_and_much_is(stack: Stack):
@@ -249,13 +259,13 @@ def test_after_the_window_it_is_another_incident(stack: Stack):
 def test_a_late_scene_fills_in_the_past_in_silence(stack: Stack):
     watch(stack)
     stack.matcher.handle(batch(acquisition("a", day=20), [at(0, 0)]))
-    stack.matcher.handle(batch(acquisition("late", day=10), [at(0, 0), at(0, 1)]))
+    stack.matcher.handle(batch(acquisition("late", day=10), [at(0, y) for y in range(1, 8)]))
     assert [alert.kind for alert in stack.broker.alerts] == [IncidentState.OPENED]
     with reading(stack.engine) as session:
         row = session.scalars(select(IncidentRow)).one()
         assert row.first_sensing_at == DAY0 + timedelta(days=10)
         assert row.last_sensing_at == DAY0 + timedelta(days=20)
-        assert row.state == "opened"
+        assert row.state == "opened"  # nothing was seen twice, and the first pass has most cells
 
 
 def test_a_newer_version_of_a_matched_scene_alerts_nobody(stack: Stack):
@@ -266,8 +276,9 @@ def test_a_newer_version_of_a_matched_scene_alerts_nobody(stack: Stack):
     ledger(stack.engine, new)
     stack.matcher.handle(batch(new, [at(0, 0), at(0, 1), at(30, 30)]))
     assert len(stack.broker.alerts) == 1
-    assert stack.rows(IncidentRow) == 1
-    assert stack.rows(MatchRow) == 2  # the new cell beside the incident is on record, the far one opens nothing
+    assert stack.rows(MatchRow) == 3  # what only the new version shows is on record, and nobody is told
+    with reading(stack.engine) as session:
+        assert sorted(session.scalars(select(IncidentRow.sequence))) == [0, 1]
 
 
 def test_a_newer_version_of_a_scene_that_was_never_matched_alerts(stack: Stack):

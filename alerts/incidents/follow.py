@@ -1,0 +1,174 @@
+"""What becomes of incidents that something has touched, and who is told.
+
+Flows in: incidents with new matches, looks or losses, and what caused them. Flows out: their rows as their evidence
+has them, and at most one alert each. Stops before the outbox leaves (`announce`).
+
+What an incident is follows from its evidence alone (`lifecycle`); whether people hear of it follows from what they
+were told last and from whether the cause is news.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import and_, select
+from sqlalchemy.orm import Session
+
+from alerts.incidents.announce import Telling, tell, tell_end
+from alerts.incidents.lifecycle import OPEN, Evidence, read, state_of
+from alerts.incidents.looks import batched
+from alerts.incidents.withdraw import Withdrawn
+from alerts.settings import MatcherSettings
+from schemas.messages import Acquisition, IncidentState
+from schemas.tables import IncidentRow, LookRow, MatchRow
+
+INCIDENTS_AT_ONCE = 200
+"""Incidents whose evidence is read together."""
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why incidents are looked at.
+
+    Attributes:
+        news: Whether it may tell of more than ends: a scene that was not matched before.
+        sensing_at: When its scene was sensed; none: time has passed, nothing else.
+        matched: Incidents in which that scene matches.
+    """
+
+    news: bool = False
+    sensing_at: datetime | None = None
+    matched: frozenset[UUID] = frozenset()
+
+
+def follow(
+    telling: Telling, names: Iterable[UUID], cause: Cause, clock: datetime | None, rules: MatcherSettings
+) -> None:
+    """Bring incidents up to date with their evidence, and tell what people should know.
+
+    Args:
+        telling: Session, time and what makes alerts richer.
+        names: Incidents that have matches.
+        cause: Why.
+        clock: Sensing time reached.
+        rules: When they are what.
+    """
+    for some in batched(sorted(set(names), key=str), INCIDENTS_AT_ONCE):
+        for name, evidence in read(telling.session, some, rules).items():
+            row = telling.session.get_one(IncidentRow, name)
+            _refresh(row, evidence, clock, rules)
+            if row.retracted_at is None:
+                _tell(telling, row, evidence, cause, clock, rules)
+
+
+def tell_opened(telling: Telling, rows: Sequence[IncidentRow], clock: datetime | None, rules: MatcherSettings) -> None:
+    """Tell of new incidents at once; what was known before and stands again waits for its scene's end."""
+    new = {row.incident_id: row for row in rows if row.sequence == 0}
+    for some in batched(list(new), INCIDENTS_AT_ONCE):
+        for name, evidence in read(telling.session, some, rules).items():
+            _refresh(new[name], evidence, clock, rules)
+            tell(telling, new[name], IncidentState.OPENED, evidence)
+
+
+def tell_merged(telling: Telling, rows: Sequence[IncidentRow]) -> None:
+    """Tell those who think that an incident goes on that another one does; whom its end was told hear no more of it."""
+    for row in rows:
+        if row.told_state in {state.value for state in OPEN}:
+            tell_end(telling, row, IncidentState.MERGED)
+
+
+def tell_withdrawn(telling: Telling, withdrawn: Withdrawn, rules: MatcherSettings, clock: datetime | None) -> None:
+    """Tell of incidents that a newer version has emptied or cut; new parts of what nobody knew stay untold."""
+    for row in withdrawn.empty:
+        row.state, row.closed_at = IncidentState.RETRACTED.value, telling.now
+        row.why = "a newer processing version of its scenes does not match"
+        tell_end(telling, row, IncidentState.RETRACTED)
+    for row, parts in withdrawn.cut:
+        if row.sequence == 0 or row.retracted_at is not None:
+            continue
+        evidence = read(telling.session, [each.incident_id for each in (row, *parts)], rules)
+        for each in (row, *parts):
+            _refresh(each, evidence[each.incident_id], clock, rules)
+            tell(telling, each, IncidentState.SPLIT, evidence[each.incident_id])
+
+
+def matched_in(session: Session, acquisition: Acquisition) -> set[UUID]:
+    """Incidents in which a scene matches."""
+    session.flush()
+    wanted = select(MatchRow.incident_id).where(MatchRow.physical_key == acquisition.physical_key)
+    return set(session.scalars(wanted.distinct()))
+
+
+def looked_at_in(session: Session, acquisition: Acquisition, rules: MatcherSettings) -> set[UUID]:
+    """Incidents at whose cells a scene looked, in whatever version, without a match."""
+    session.flush()
+    match, look = MatchRow, LookRow
+    wanted = (
+        select(match.incident_id)
+        .join(
+            look,
+            and_(
+                look.query_id == match.query_id,
+                look.query_version == match.query_version,
+                look.cell == match.cell,
+                look.sensor == match.sensor,
+            ),
+        )
+        .where(
+            look.physical_key == acquisition.physical_key,
+            match.sensing_at < acquisition.sensing_at,
+            match.sensing_at >= acquisition.sensing_at - rules.window,
+        )
+    )
+    return set(session.scalars(wanted.distinct()))
+
+
+def _refresh(row: IncidentRow, evidence: Evidence, clock: datetime | None, rules: MatcherSettings) -> None:
+    """The row as the evidence has it; a person's word stands above it."""
+    row.first_sensing_at, row.last_sensing_at = evidence.first.first_at, evidence.last_at
+    row.score = max(evidence.cells.values())
+    if row.retracted_at is None:
+        status = state_of(evidence, clock, rules)
+        row.state, row.closed_at, row.why = status.state.value, status.closed_at, None
+
+
+def _tell(
+    telling: Telling,
+    row: IncidentRow,
+    evidence: Evidence,
+    cause: Cause,
+    clock: datetime | None,
+    rules: MatcherSettings,
+) -> None:
+    """One message about what changed since people last heard of it, or none."""
+    state = IncidentState(row.state)
+    told = None if row.told_state is None else IncidentState(row.told_state)
+    if state not in OPEN:
+        if told in OPEN and not _long_over(row, clock, rules):
+            tell(telling, row, state, evidence)
+        elif told in OPEN:
+            row.told_state = row.state
+        return
+    if not cause.news or row.incident_id not in cause.matched:
+        return
+    if told is None:
+        tell(telling, row, IncidentState.OPENED, evidence)
+    elif told not in OPEN:
+        tell(telling, row, IncidentState.REOPENED, evidence)
+    elif state is IncidentState.CONFIRMED and told is not IncidentState.CONFIRMED:
+        known = {place.sensor for place in evidence.places if place.told}
+        tell(telling, row, state, evidence, sensors=(set(evidence.sensors) - known) or None)
+    else:
+        new = set(evidence.cells) - evidence.told_cells
+        late = cause.sensing_at is None or evidence.last_at - cause.sensing_at > rules.late
+        if not late and len(new) >= max(1.0, rules.growth_share * len(evidence.told_cells)):
+            tell(telling, row, IncidentState.GROWING, evidence, cells=new)
+
+
+def _long_over(row: IncidentRow, clock: datetime | None, rules: MatcherSettings) -> bool:
+    """What ended a window ago is no news: it is closed in silence."""
+    waited = timedelta(0) if clock is None or row.closed_at is None else clock - row.closed_at
+    return waited > rules.window

@@ -1,0 +1,129 @@
+"""The lives of incidents: what was looked at again, which version of a scene counts, what has been told.
+
+Matches that are there already get their new columns from their message, and count as told.
+"""
+
+from __future__ import annotations
+
+import json
+from uuid import UUID
+
+import sqlalchemy as sa
+from alembic import op
+
+from schemas.cells import cell_of
+
+revision = "0004"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+ROWS_AT_ONCE = 1000
+
+
+def upgrade() -> None:
+    """Apply."""
+    op.create_table(
+        "matched_scenes",
+        sa.Column("physical_key", sa.String(length=300), nullable=False),
+        sa.Column("acquisition_id", sa.Uuid(), nullable=False),
+        sa.Column("processed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("sensing_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("news", sa.Boolean(), nullable=False),
+        sa.Column("complete", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("physical_key", name="pk_matched_scenes"),
+    )
+    op.create_index("ix_matched_scenes_sensing_at", "matched_scenes", ["sensing_at"])
+    op.create_table(
+        "recent_batches",
+        sa.Column("acquisition_id", sa.Uuid(), nullable=False),
+        sa.Column("release", sa.String(length=100), nullable=False),
+        sa.Column("batch", sa.Integer(), nullable=False),
+        sa.Column("physical_key", sa.String(length=300), nullable=False),
+        sa.Column("sensor", sa.String(length=2), nullable=False),
+        sa.Column("sensing_at", sa.DateTime(timezone=True), nullable=False),
+        *(sa.Column(name, sa.Double(), nullable=False) for name in ("west", "south", "east", "north")),
+        sa.Column("cells", sa.String(), nullable=False),
+        sa.Column("vectors", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("acquisition_id", "release", "batch", name="pk_recent_batches"),
+    )
+    op.create_index("ix_recent_batches_physical_key", "recent_batches", ["physical_key"])
+    op.create_index("ix_recent_batches_sensing_at", "recent_batches", ["sensing_at"])
+    op.create_table(
+        "looks",
+        sa.Column("look_id", sa.Uuid(), nullable=False),
+        sa.Column("query_id", sa.Uuid(), nullable=False),
+        sa.Column("query_version", sa.Integer(), nullable=False),
+        sa.Column("cell", sa.String(length=9), nullable=False),
+        sa.Column("sensor", sa.String(length=2), nullable=False),
+        sa.Column("sensing_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("physical_key", sa.String(length=300), nullable=False),
+        sa.Column("acquisition_id", sa.Uuid(), nullable=False),
+        sa.Column("presence", sa.Double(), nullable=False),
+        sa.Column("level", sa.Double(), nullable=True),
+        sa.PrimaryKeyConstraint("look_id", name="pk_looks"),
+    )
+    op.create_index("ix_looks_sensing_at", "looks", ["sensing_at"])
+    op.create_index("ix_looks_physical_key", "looks", ["physical_key"])
+    op.create_index("ix_looks_query_cell", "looks", ["query_id", "cell"])
+    with op.batch_alter_table("incidents") as incidents:
+        incidents.add_column(sa.Column("told_state", sa.String(length=20), nullable=True))
+        incidents.add_column(sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True))
+        incidents.add_column(sa.Column("merged_into", sa.Uuid(), nullable=True))
+        incidents.add_column(sa.Column("split_from", sa.Uuid(), nullable=True))
+        incidents.add_column(sa.Column("retracted_at", sa.DateTime(timezone=True), nullable=True))
+        incidents.add_column(sa.Column("why", sa.String(length=500), nullable=True))
+        incidents.create_index("ix_incidents_state", ["state"])
+        incidents.create_index("ix_incidents_merged_into", ["merged_into"])
+    op.execute("UPDATE incidents SET told_state = state WHERE sequence > 0")
+    with op.batch_alter_table("matches") as matches:
+        matches.add_column(sa.Column("query_version", sa.Integer(), server_default="1", nullable=False))
+        matches.add_column(sa.Column("lon", sa.Double(), server_default="0", nullable=False))
+        matches.add_column(sa.Column("lat", sa.Double(), server_default="0", nullable=False))
+        matches.add_column(sa.Column("physical_key", sa.String(length=300), server_default="", nullable=False))
+        matches.add_column(sa.Column("acquisition_id", sa.Uuid(), nullable=True))
+        matches.add_column(sa.Column("item_id", sa.String(length=300), server_default="", nullable=False))
+        matches.add_column(sa.Column("presence", sa.Double(), server_default="0", nullable=False))
+        matches.add_column(sa.Column("late", sa.Integer(), server_default="0", nullable=False))
+        matches.add_column(sa.Column("told", sa.Integer(), server_default="0", nullable=False))
+        matches.create_index("ix_matches_physical_key", ["physical_key"])
+        matches.create_index("ix_matches_query_lat", ["query_id", "lat"])
+        matches.create_index("ix_matches_cell_sensing", ["cell", "sensing_at"])
+    _read_messages()
+
+
+def downgrade() -> None:
+    """Undo."""
+    with op.batch_alter_table("matches") as matches:
+        for name in ("cell_sensing", "query_lat", "physical_key"):
+            matches.drop_index(f"ix_matches_{name}")
+        for name in ("told", "late", "presence", "item_id", "acquisition_id", "physical_key", "lat", "lon"):
+            matches.drop_column(name)
+        matches.drop_column("query_version")
+    with op.batch_alter_table("incidents") as incidents:
+        for name in ("merged_into", "state"):
+            incidents.drop_index(f"ix_incidents_{name}")
+        for name in ("why", "retracted_at", "split_from", "merged_into", "closed_at", "told_state"):
+            incidents.drop_column(name)
+    for name in ("looks", "recent_batches", "matched_scenes"):
+        op.drop_table(name)
+
+
+def _read_messages() -> None:
+    """What the message of each match says, into its columns."""
+    names = ("query_version", "physical_key", "item_id", "presence")
+    columns = [sa.column("match_id", sa.Uuid()), sa.column("message", sa.String())]
+    types = {"query_version": sa.Integer(), "presence": sa.Double(), "lon": sa.Double(), "lat": sa.Double()}
+    columns += [sa.column(name, types.get(name, sa.String())) for name in (*names, "lon", "lat")]
+    columns += [sa.column("acquisition_id", sa.Uuid()), sa.column("told", sa.Integer())]
+    table = sa.table("matches", *columns)
+    connection = op.get_bind()
+    ids = list(connection.scalars(sa.select(table.c.match_id)))
+    for start in range(0, len(ids), ROWS_AT_ONCE):
+        some = table.c.match_id.in_(ids[start : start + ROWS_AT_ONCE])
+        for match_id, message in connection.execute(sa.select(table.c.match_id, table.c.message).where(some)).all():
+            said = json.loads(message)
+            lon, lat = cell_of(said["cell"]).centre
+            values = {name: said[name] for name in names} | {"acquisition_id": UUID(said["acquisition_id"])}
+            change = sa.update(table).where(table.c.match_id == match_id)
+            connection.execute(change.values(**values, lon=float(lon), lat=float(lat), told=1))

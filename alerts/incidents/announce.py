@@ -111,7 +111,7 @@ def tell(
 
 
 def tell_end(telling: Telling, row: IncidentRow, kind: IncidentState) -> None:
-    """Tell the end of an incident whose matches are gone: with the cells that people know. Nobody knew: nobody is told."""
+    """Tell the end of an incident that has no matches any more, with the cells that people know; if anybody does."""
     last = last_told(telling.session, row)
     if last is None:
         return

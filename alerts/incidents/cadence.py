@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 from statistics import median
 from uuid import UUID
 
@@ -83,7 +84,17 @@ def passes(session: Session, sensor: Sensor, around: tuple[float, float, float, 
     west, south, east, north = around
     row, covered = AcquisitionRow, CoverageRow
     wanted = (
-        select(row.message, row.acquisition_id, row.item_id, row.physical_key, row.sensing_at, covered)
+        select(
+            row.message,
+            row.acquisition_id,
+            row.item_id,
+            row.physical_key,
+            row.sensing_at,
+            covered.west,
+            covered.south,
+            covered.east,
+            covered.north,
+        )
         .join(covered, covered.acquisition_id == row.acquisition_id)
         .where(
             covered.sensor == sensor,
@@ -95,17 +106,6 @@ def passes(session: Session, sensor: Sensor, around: tuple[float, float, float, 
             covered.north >= south,
         )
         .order_by(row.sensing_at, row.item_id)
-        .with_only_columns(
-            row.message,
-            row.acquisition_id,
-            row.item_id,
-            row.physical_key,
-            row.sensing_at,
-            covered.west,
-            covered.south,
-            covered.east,
-            covered.north,
-        )
     )
     found = []
     for message, acquisition_id, item_id, physical_key, sensing_at, *bounds in session.execute(wanted):
@@ -139,19 +139,20 @@ def next_expected(found: Sequence[Pass], now: datetime) -> Expected | None:
     for orbit, times in by_orbit.items():
         if len(times) < 2:
             continue
-        every = timedelta(seconds=median((b - a).total_seconds() for a, b in zip(times, times[1:], strict=False)))
+        every = timedelta(seconds=median((b - a).total_seconds() for a, b in pairwise(times)))
         turns = max(1, (now - times[-1]) // every + 1)
         if turns <= MISSED:
             expected.append(Expected(times[-1] + turns * every, orbit, every, len(times)))
     return min(expected, key=lambda one: (one.at, one.relative_orbit or 0), default=None)
 
 
-def _footprint(said: object, bounds: Sequence[float]) -> BaseGeometry:
+def _footprint(said: dict[str, object] | None, bounds: Sequence[float]) -> BaseGeometry:
     """As the catalogue has it; the bounds of the cells where that is none."""
     try:
-        footprint = shape(said)
+        footprint: BaseGeometry = shape(said or {})
         if not footprint.is_empty:
             return footprint
     except (GEOSException, AttributeError, KeyError, TypeError, ValueError, IndexError):
         pass
-    return shapely.box(*bounds)
+    west, south, east, north = bounds
+    return shapely.box(west, south, east, north)

@@ -215,8 +215,8 @@ def gone_at(place: Place, looks: Sequence[Look], clear_looks: int) -> datetime |
     while i < len(later):
         began, clear = later[i].sensing_at, True
         while i < len(later) and later[i].sensing_at < began + OVERPASS:
-            level = place.halfway if later[i].level is None else later[i].level
-            clear = clear and later[i].presence < level
+            level = later[i].level
+            clear = clear and later[i].presence < (place.halfway if level is None else level)
             i += 1
         in_a_row = in_a_row + 1 if clear else 0
         if in_a_row < clear_looks:

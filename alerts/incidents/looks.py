@@ -177,9 +177,9 @@ def _record(
         for name in session.scalars(matched).all():
             del ids[name]
     scored = _scored(session, seen, ids, rules, stratum)
-    for some in batched(scored, IDS_AT_ONCE):
-        session.execute(delete(LookRow).where(LookRow.look_id.in_([each["look_id"] for each in some])))
-        session.execute(insert(LookRow), some)
+    for rows in batched(scored, IDS_AT_ONCE):
+        session.execute(delete(LookRow).where(LookRow.look_id.in_([row["look_id"] for row in rows])))
+        session.execute(insert(LookRow), list(rows))
 
 
 def batched(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

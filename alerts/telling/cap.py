@@ -16,6 +16,7 @@ from xml.etree import ElementTree
 import shapely
 from shapely.geometry import shape
 
+from alerts.incidents.other_sensor import sentence
 from schemas.messages import Alert, IncidentState
 
 NAMESPACE = "urn:oasis:names:tc:emergency:cap:1.2"
@@ -109,7 +110,9 @@ def _info(alert: Alert) -> Fields:
             "description",
             f"Satellite images by {seen} match the standing query “{alert.query}” in {len(incident.cells)} cells of"
             f" 1 km², first sensed {_time(incident.first_sensing_at)}, last {_time(incident.last_sensing_at)}."
-            f" Highest score {incident.score:.3f}. Found by an automatic comparison; nobody has verified it.",
+            f" Highest score {incident.score:.3f}."
+            f"{'' if alert.other_sensor is None else ' ' + sentence(alert.other_sensor)}"
+            " Found by an automatic comparison; nobody has verified it.",
         ),
     ]
 

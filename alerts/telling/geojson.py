@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from schemas.messages import Alert, utc
+from alerts.incidents.other_sensor import sentence
+from schemas.messages import Alert, OtherSensor, utc
 
 GeoJSON = dict[str, object]
 
@@ -33,6 +34,12 @@ def feature(alert: Alert, **more: object) -> GeoJSON:
         "sensors": list(incident.sensors),
         "item_ids": list(incident.item_ids),
         "cells": list(incident.cells),
+        "closed": None if incident.closed_at is None else utc(incident.closed_at),
+        "merged_into": None if incident.merged_into is None else str(incident.merged_into),
+        "split_from": None if incident.split_from is None else str(incident.split_from),
+        "why": incident.why,
+        "expected_every_days": incident.expected_every_days,
+        "other_sensor": None if alert.other_sensor is None else _other(alert.other_sensor),
         "mode": alert.mode.value,
         "alert_id": str(alert.alert_id),
         "sequence": alert.sequence,
@@ -46,6 +53,21 @@ def feature(alert: Alert, **more: object) -> GeoJSON:
         "id": f"{alert.alert_id}-{alert.sequence}",
         "geometry": alert.geometry,
         "properties": properties | more,
+    }
+
+
+def _other(other: OtherSensor) -> GeoJSON:
+    """What the other sensor says, as fields and as a sentence."""
+    return {
+        "sensor": other.sensor,
+        "looked_at": None if other.looked_at is None else utc(other.looked_at),
+        "saw": other.saw,
+        "item_id": other.item_id,
+        "next_expected": None if other.next_expected_at is None else utc(other.next_expected_at),
+        "relative_orbit": other.relative_orbit,
+        "every_days": other.every_days,
+        "passes": other.passes,
+        "text": sentence(other),
     }
 
 

@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -119,7 +120,7 @@ def split(scene: Acquisition, cells: list[str], levels: list[float], chance: ran
             baselines=np.array([LAND] * (end - start), np.float32),
             baseline_counts=(3,) * (end - start),
         )
-        for number, (start, end) in enumerate(zip(cuts, cuts[1:], strict=False))
+        for number, (start, end) in enumerate(pairwise(cuts))
     ]
 
 
@@ -199,7 +200,7 @@ def test_order_of_arrival_changes_no_incident(empty: Path, tmp_path: Path, seed:
 
 
 def alerts_are_sound(engine: Engine) -> None:
-    """Each alert opens once, its messages are numbered without a gap, and nothing is told after its end but reopening."""
+    """Each alert opens once and is numbered without a gap; after its end it can only open again."""
     with reading(engine) as session:
         rows = session.execute(select(AlertRow.message).order_by(AlertRow.alert_id, AlertRow.sequence)).scalars()
         alerts = [Alert.from_bytes(message.encode()) for message in rows]
@@ -211,7 +212,7 @@ def alerts_are_sound(engine: Engine) -> None:
         assert [alert.sequence for alert in life] == list(range(1, len(life) + 1))
         assert life[0].kind in (IncidentState.OPENED, IncidentState.SPLIT)
         assert all(alert.kind is not IncidentState.OPENED for alert in life[1:])
-        for before, after in zip(life, life[1:], strict=False):
+        for before, after in pairwise(life):
             if before.incident.state in ends:
                 assert after.kind in (IncidentState.REOPENED, IncidentState.SPLIT), (before.kind, after.kind)
             assert (before.kind, after.kind) != (IncidentState.CONFIRMED, IncidentState.CONFIRMED)

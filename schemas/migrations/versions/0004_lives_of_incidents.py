@@ -112,11 +112,19 @@ def downgrade() -> None:
 def _read_messages() -> None:
     """What the message of each match says, into its columns."""
     names = ("query_version", "physical_key", "item_id", "presence")
-    columns = [sa.column("match_id", sa.Uuid()), sa.column("message", sa.String())]
-    types = {"query_version": sa.Integer(), "presence": sa.Double(), "lon": sa.Double(), "lat": sa.Double()}
-    columns += [sa.column(name, types.get(name, sa.String())) for name in (*names, "lon", "lat")]
-    columns += [sa.column("acquisition_id", sa.Uuid()), sa.column("told", sa.Integer())]
-    table = sa.table("matches", *columns)
+    table = sa.table(
+        "matches",
+        sa.column("match_id", sa.Uuid()),
+        sa.column("message", sa.String()),
+        sa.column("query_version", sa.Integer()),
+        sa.column("physical_key", sa.String()),
+        sa.column("item_id", sa.String()),
+        sa.column("presence", sa.Double()),
+        sa.column("lon", sa.Double()),
+        sa.column("lat", sa.Double()),
+        sa.column("acquisition_id", sa.Uuid()),
+        sa.column("told", sa.Integer()),
+    )
     connection = op.get_bind()
     ids = list(connection.scalars(sa.select(table.c.match_id)))
     for start in range(0, len(ids), ROWS_AT_ONCE):

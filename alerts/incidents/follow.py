@@ -69,8 +69,11 @@ def tell_opened(telling: Telling, rows: Sequence[IncidentRow], clock: datetime |
     new = {row.incident_id: row for row in rows if row.sequence == 0}
     for some in batched(list(new), INCIDENTS_AT_ONCE):
         for name, evidence in read(telling.session, some, rules).items():
-            _refresh(new[name], evidence, clock, rules)
-            tell(telling, new[name], IncidentState.OPENED, evidence)
+            row = new[name]
+            _refresh(row, evidence, clock, rules)
+            if IncidentState(row.state) not in OPEN:  # seen clear since, by what came before it: told with its end
+                row.state, row.closed_at = IncidentState.OPENED.value, None
+            tell(telling, row, IncidentState.OPENED, evidence)
 
 
 def tell_merged(telling: Telling, rows: Sequence[IncidentRow]) -> None:

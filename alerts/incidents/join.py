@@ -110,10 +110,10 @@ def fresh(session: Session, query_id: UUID, query_version: int, cell: str, physi
 
     What was merged or withdrawn and stands again by itself has its old id, and its alert goes on.
     """
-    parts: tuple[object, ...] = ("incident", query_id, query_version, cell, physical_key)
+    first = name_of(query_id, query_version, cell, physical_key)
     number = 1
     while True:
-        name = stable_id(*parts) if number == 1 else stable_id(*parts, number)
+        name = first if number == 1 else stable_id(first, number)
         row = session.get(IncidentRow, name)
         if row is None:
             row = IncidentRow(incident_id=name, query_id=query_id, query_version=query_version, sequence=0)
@@ -124,6 +124,11 @@ def fresh(session: Session, query_id: UUID, query_version: int, cell: str, physi
             row.merged_into = row.split_from = row.closed_at = row.why = None
             return row
         number += 1
+
+
+def name_of(query_id: UUID, query_version: int, cell: str, physical_key: str) -> UUID:
+    """The id of an incident that this match opened."""
+    return stable_id("incident", query_id, query_version, cell, physical_key)
 
 
 _UNSEEN = {"synchronize_session": False}

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
-from alerts.incidents.join import fresh
+from alerts.incidents.join import fresh, name_of
 from alerts.incidents.looks import IDS_AT_ONCE, batched
 from alerts.places import near, positions, reach_km
 from alerts.settings import MatcherSettings
@@ -89,7 +89,7 @@ def withdraw(session: Session, scene: MatchedSceneRow, now: datetime, rules: Mat
 
 
 def _parts(session: Session, incident: IncidentRow, rules: MatcherSettings) -> list[list[_Found]]:
-    """Matches that still belong together; the part that began first is the first."""
+    """Matches that still belong together; first the part that has the incident's name, then the one that began first."""
     row = MatchRow
     wanted = select(row.match_id, row.cell, row.lon, row.lat, row.sensing_at, row.physical_key).where(
         row.incident_id == incident.incident_id
@@ -105,7 +105,8 @@ def _parts(session: Session, incident: IncidentRow, rules: MatcherSettings) -> l
     where = positions(np.array([(run[0].lon, run[0].lat) for run in runs], dtype=np.float64))
     spans = np.array([(run[0].sensing_at.timestamp(), run[-1].sensing_at.timestamp()) for run in runs]).reshape(-1, 2)
     parts = connected(where, spans, reach_km(rules.gap_cells), rules.window.total_seconds())
-    return sorted(([one for i in part for one in runs[i]] for part in parts), key=_first)
+    found = [[one for i in part for one in runs[i]] for part in parts]
+    return sorted(found, key=lambda part: (not _named(incident, part), _first(part))) if len(found) > 1 else found
 
 
 def connected(where: NDArray[np.float64], spans: NDArray[np.float64], km: float, window_s: float) -> list[list[int]]:
@@ -162,6 +163,12 @@ def _cut(session: Session, parent: IncidentRow, part: Sequence[_Found], now: dat
         moved = update(MatchRow).where(MatchRow.match_id.in_(some)).values(incident_id=row.incident_id)
         session.execute(moved, execution_options={"synchronize_session": False})
     return row
+
+
+def _named(incident: IncidentRow, part: Sequence[_Found]) -> bool:
+    """Whether the match that opened the incident is among these."""
+    query = (incident.query_id, incident.query_version)
+    return any(name_of(*query, one.cell, one.physical_key) == incident.incident_id for one in part)
 
 
 def _when(found: _Found) -> tuple[datetime, str, str]:

@@ -1,0 +1,474 @@
+"""The life of an incident, from its first match to its end, through the real matcher and a real database."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sqlalchemy import Engine, inspect, select, text
+
+import alerts.matching as matching
+from alerts import queries
+from alerts.budgets.calibrate import Calibrator
+from alerts.incidents import retract as retracting
+from alerts.incidents.retract import retract
+from alerts.matching import Matcher
+from alerts.settings import MatcherSettings
+from schemas.cells import cell_at, cell_of
+from schemas.database import connect, migrate, reading, transaction
+from schemas.errors import NotFound
+from schemas.messages import Acquisition, Alert, EmbeddingBatch, IncidentState, stable_id
+from schemas.tables import IncidentRow, LookRow, MatchRow, RecentBatchRow, ThresholdRow
+
+DAY0 = datetime(2026, 3, 1, 10, tzinfo=UTC)
+SQUARE = cell_at(14.5, 41.2).square
+FIRE, LAND = np.eye(2, 384, dtype=np.float32)
+CELLS = [cell_of(f"{SQUARE}{10 + x:02d}10").id for x in range(40)]
+"""A row of squares, each east of the one before."""
+A, B, C, D = CELLS[:4]
+FAR = CELLS[30]
+BURNT, CLEAR, ALMOST = 0.9, 0.0, 0.49
+OPENED, GROWING, CONFIRMED = IncidentState.OPENED, IncidentState.GROWING, IncidentState.CONFIRMED
+RESOLVED, EXPIRED, RETRACTED = IncidentState.RESOLVED, IncidentState.EXPIRED, IncidentState.RETRACTED
+MERGED, REOPENED, SPLIT = IncidentState.MERGED, IncidentState.REOPENED, IncidentState.SPLIT
+
+
+class FakeEncoder:
+    release = "fake-1"
+
+    def texts(self, sentences):
+        return np.stack([FIRE for _ in sentences])
+
+
+class EmptyArchive:
+    def count(self, **_):
+        return 0
+
+    def history(self, **_):
+        return [], np.empty((0, 384), np.float32)
+
+
+class FakeBroker:
+    def __init__(self):
+        self.alerts: list[Alert] = []
+
+    def send(self, records):
+        self.alerts += [Alert.from_bytes(record.value) for record in records]
+
+
+class Watch:
+    """A matcher that watches one sentence."""
+
+    def __init__(self, engine: Engine, surprise=None, **query: object):
+        self.engine, self.broker = engine, FakeBroker()
+        rules = MatcherSettings(gap_cells=1, window_days=20)
+        calibrator = Calibrator(engine, EmptyArchive(), FakeEncoder(), rules)
+        clock = DAY0 + timedelta(days=300)
+        self.now = lambda: clock
+        self.matcher = Matcher(
+            engine, self.broker, calibrator, "fake-1", rules, clock=lambda: self.now(), surprise=surprise
+        )
+        self.query = queries.add(engine, "burn scar", **{"threshold": 0.5, "mode": "presence", **query}).query
+
+    def see(self, day: float, levels: dict[str, float], sensor: str = "s2", **more) -> Acquisition:
+        """One scene, in which each cell looks so much like fire."""
+        scene = acquisition(day, sensor, **more)
+        self.matcher.handle(batch(scene, levels))
+        return scene
+
+    @property
+    def kinds(self) -> list[IncidentState]:
+        return [alert.kind for alert in self.broker.alerts]
+
+    @property
+    def rows(self) -> list[IncidentRow]:
+        with reading(self.engine) as session:
+            return list(session.scalars(select(IncidentRow).order_by(IncidentRow.first_sensing_at)))
+
+
+def acquisition(day: float, sensor: str = "s2", version: int = 1, name: str = "", **more) -> Acquisition:
+    when = DAY0 + timedelta(days=day)
+    name = name or f"{sensor} {day:g}"
+    return Acquisition(
+        acquisition_id=stable_id(name, version),
+        physical_key=name,
+        processed_at=when + timedelta(hours=version),
+        source="test",
+        collection="c",
+        item_id=f"{name} v{version}",
+        sensor=sensor,
+        sensing_at=when,
+        published_at=when,
+        seen_at=when,
+        footprint={},
+        assets={},
+        allowed_hosts=(),
+        **more,
+    )
+
+
+def batch(scene: Acquisition, levels: dict[str, float], number: int = 0, of: int = 1) -> EmbeddingBatch:
+    vectors = [level * FIRE + np.sqrt(1 - level * level) * LAND for level in levels.values()]
+    return EmbeddingBatch(
+        acquisition=scene,
+        release="fake-1",
+        batch=number,
+        batches=of,
+        cells=tuple(levels),
+        vectors=np.array(vectors, np.float32).reshape(-1, 384),
+        baselines=np.array([LAND] * len(levels), np.float32).reshape(-1, 384),
+        baseline_counts=(3,) * len(levels),
+    )
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with all tables, made once."""
+    path = tmp_path_factory.mktemp("empty") / "db.sqlite"
+    migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def engine(empty: Path, tmp_path: Path) -> Engine:
+    with closing(sqlite3.connect(empty)) as connection:
+        connection.execute("VACUUM INTO ?", (str(tmp_path / "db.sqlite"),))
+    return connect(f"sqlite:///{tmp_path / 'db.sqlite'}")
+
+
+@pytest.fixture
+def watch(engine: Engine) -> Watch:
+    return Watch(engine)
+
+
+def test_seen_clear_twice_it_is_resolved(watch: Watch):
+    watch.see(0, {A: BURNT, B: BURNT})
+    watch.see(5, {A: CLEAR, B: CLEAR})
+    assert watch.kinds == [OPENED]
+    watch.see(10, {A: CLEAR, B: CLEAR})
+    assert watch.kinds == [OPENED, RESOLVED]
+    last = watch.broker.alerts[-1]
+    assert (last.incident.state, last.incident.closed_at) == (RESOLVED, DAY0 + timedelta(days=10))
+    assert (last.matches, last.incident.cells) == ((), tuple(sorted((A, B))))
+    watch.see(15, {A: CLEAR, B: CLEAR})
+    assert watch.kinds == [OPENED, RESOLVED]
+
+
+def test_flicker_below_the_threshold_is_neither_match_nor_clear(watch: Watch):
+    watch.see(0, {A: BURNT})
+    for day in (3, 6, 9, 12):
+        watch.see(day, {A: ALMOST})
+    assert watch.kinds == [OPENED]
+    with reading(watch.engine) as session:
+        assert {look.presence < look.level for look in session.scalars(select(LookRow))} == {False}
+
+
+def test_one_clear_look_between_matches_ends_nothing(watch: Watch):
+    for day, level in ((0, BURNT), (3, CLEAR), (6, BURNT), (9, CLEAR), (12, BURNT)):
+        watch.see(day, {A: level})
+    assert watch.kinds == [OPENED, CONFIRMED]
+
+
+def test_two_tiles_of_one_overpass_are_one_look(watch: Watch):
+    watch.see(0, {A: BURNT})
+    watch.see(5, {A: CLEAR}, name="tile")
+    watch.see(5.01, {A: CLEAR}, name="next tile")
+    assert watch.kinds == [OPENED]
+
+
+def test_what_was_not_seen_is_not_clear(watch: Watch):
+    watch.see(0, {A: BURNT, B: BURNT})
+    for day in (5, 10, 15):
+        watch.see(day, {C: CLEAR})  # A and B under cloud: their vectors never come
+    assert watch.kinds == [OPENED]
+    assert watch.rows[0].state == "opened"
+
+
+def test_the_sensor_that_never_saw_it_cannot_end_it(watch: Watch):
+    watch.see(0, {A: BURNT})
+    for day in (2, 4, 6):
+        watch.see(day, {A: CLEAR}, sensor="s1")
+    assert watch.kinds == [OPENED]
+
+
+def test_most_cells_must_be_gone(watch: Watch):
+    scar = dict.fromkeys(CELLS[:10], BURNT)
+    watch.see(0, scar)
+    for day in (4, 8):
+        watch.see(day, dict.fromkeys(CELLS[:7], CLEAR))
+    assert watch.kinds == [OPENED]
+    for day in (12, 16):
+        watch.see(day, {CELLS[7]: CLEAR})
+    assert watch.kinds == [OPENED, RESOLVED]
+
+
+def test_what_was_resolved_and_matches_again_goes_on_under_its_name(watch: Watch):
+    for day, level in ((0, BURNT), (3, CLEAR), (6, CLEAR), (9, BURNT), (12, BURNT)):
+        watch.see(day, {A: level})
+    assert watch.kinds == [OPENED, RESOLVED, REOPENED]
+    first, _, third = watch.broker.alerts
+    assert (third.alert_id, third.sequence) == (first.alert_id, 3)
+    assert (third.incident.state, third.incident.closed_at) == (CONFIRMED, None)
+
+
+def test_after_the_window_it_expires_and_is_another_one(watch: Watch):
+    watch.see(0, {A: BURNT})
+    watch.see(20.9, {FAR: CLEAR})
+    watch.matcher.sweep()
+    assert watch.rows[0].state == "opened"
+    watch.see(21.1, {FAR: CLEAR})
+    for _ in range(2):
+        watch.matcher.sweep()
+        watch.matcher.handle(batch(acquisition(21.1), {FAR: CLEAR}))
+    assert watch.kinds == [OPENED, EXPIRED]
+    assert watch.broker.alerts[1].incident.closed_at == DAY0 + timedelta(days=20)
+    watch.see(22, {A: BURNT})
+    assert watch.kinds == [OPENED, EXPIRED, OPENED]
+    assert len({alert.alert_id for alert in watch.broker.alerts}) == 2
+
+
+def test_what_ended_long_ago_is_closed_in_silence(watch: Watch):
+    watch.see(0, {A: BURNT})
+    watch.see(100, {FAR: CLEAR})
+    watch.matcher.sweep()
+    assert watch.kinds == [OPENED]
+    assert watch.rows[0].state == "expired"
+
+
+def test_a_scene_from_the_future_moves_no_clock(watch: Watch):
+    watch.see(0, {A: BURNT})
+    watch.see(900, {FAR: CLEAR})
+    watch.matcher.sweep()
+    assert watch.rows[0].state == "opened"
+
+
+def test_while_no_scene_comes_nothing_expires(watch: Watch):
+    watch.see(0, {A: BURNT})
+    watch.now = lambda: DAY0 + timedelta(days=3000)
+    watch.matcher.sweep()
+    assert watch.rows[0].state == "opened"
+
+
+def test_in_appearance_mode_what_stays_is_not_gone_when_the_baseline_has_taken_it_in(engine: Engine):
+    watch = Watch(engine, mode="appearance")
+    watch.see(0, {A: BURNT})
+    for day in (4, 8, 12):
+        scene = acquisition(day)
+        same = batch(scene, {A: 0.8})
+        watch.matcher.handle(same.model_copy(update={"baselines": same.vectors}))  # no change any more
+    assert watch.kinds == [OPENED]
+    for day in (14, 16):
+        watch.see(day, {A: 0.4})  # below halfway between 0 and 0.9
+    assert watch.kinds == [OPENED, RESOLVED]
+
+
+def test_in_appearance_mode_a_presence_floor_decides_where_there_is_one(engine: Engine):
+    watch = Watch(engine, mode="appearance")
+    watch.matcher.prepare()
+    with transaction(engine) as session:
+        for row in session.scalars(select(ThresholdRow)):
+            row.presence = 0.3
+    watch.see(0, {A: BURNT})
+    for day in (4, 8):
+        watch.see(day, {A: 0.29})  # clear only below 0.28
+    assert watch.kinds == [OPENED]
+    for day in (12, 16):
+        watch.see(day, {A: 0.27})
+    assert watch.kinds == [OPENED, RESOLVED]
+
+
+def test_a_newer_version_without_its_matches_retracts_it(watch: Watch):
+    watch.see(0, {A: BURNT, B: BURNT}, name="x")
+    watch.see(0, {A: CLEAR, B: CLEAR}, name="x", version=2)
+    assert watch.kinds == [OPENED, RETRACTED]
+    last = watch.broker.alerts[-1]
+    assert last.incident.why == "a newer processing version of its scenes does not match"
+    assert set(last.incident.cells) == {A, B}
+    watch.see(0, {A: BURNT}, name="x")  # the old version once more, from somewhere else
+    assert watch.kinds == [OPENED, RETRACTED]
+
+
+def test_a_newer_version_that_came_first_is_the_one_that_counts(watch: Watch):
+    watch.see(0, {A: CLEAR}, name="x", version=2)
+    watch.see(0, {A: BURNT}, name="x", version=1)
+    assert (watch.kinds, watch.rows) == ([], [])
+
+
+def test_what_only_a_newer_version_shows_is_told_when_the_next_scene_shows_it(watch: Watch):
+    watch.see(0, {A: CLEAR}, name="x")
+    watch.see(0, {A: BURNT}, name="x", version=2)
+    assert watch.kinds == []
+    watch.see(5, {A: BURNT})
+    assert watch.kinds == [OPENED]
+    assert watch.broker.alerts[0].incident.first_sensing_at == DAY0
+    assert watch.broker.alerts[0].incident.state is CONFIRMED
+
+
+def test_versions_in_batches_leave_only_what_the_newest_shows(watch: Watch):
+    old, new = acquisition(0, name="x"), acquisition(0, name="x", version=2)
+    watch.matcher.handle(batch(old, {A: BURNT, B: BURNT}, 0, 2))
+    watch.matcher.handle(batch(new, {C: CLEAR}, 1, 2))
+    watch.matcher.handle(batch(old, {C: BURNT}, 1, 2))
+    watch.matcher.handle(batch(new, {A: BURNT, B: CLEAR}, 0, 2))
+    with reading(watch.engine) as session:
+        found = session.execute(select(MatchRow.cell, MatchRow.item_id)).all()
+    assert [tuple(row) for row in found] == [(A, "x v2")]
+
+
+def test_two_incidents_that_grow_together_are_one_and_the_younger_says_so(watch: Watch):
+    watch.see(0, {A: BURNT})
+    watch.now = lambda: DAY0 + timedelta(days=301)
+    watch.see(1, {CELLS[4]: BURNT})
+    watch.see(6, {CELLS[2]: BURNT})
+    assert watch.kinds == [OPENED, OPENED, MERGED, GROWING]
+    older, younger, merged, grown = watch.broker.alerts
+    assert merged.alert_id == younger.alert_id
+    assert (merged.incident.state, merged.incident.merged_into) == (MERGED, older.incident.incident_id)
+    assert merged.incident.cells == (CELLS[4],)
+    assert grown.alert_id == older.alert_id
+    assert set(grown.incident.cells) == {A, CELLS[2], CELLS[4]}
+
+
+def test_withdrawn_matches_cut_an_incident_and_cells_that_are_gone_do_not(watch: Watch):
+    watch.see(0, {A: BURNT, CELLS[4]: BURNT}, name="ends")
+    watch.see(1, {CELLS[2]: BURNT}, name="middle")
+    assert watch.kinds == [OPENED, OPENED, MERGED, GROWING]
+    for day in (4, 8):
+        watch.see(day, {CELLS[2]: CLEAR})
+    assert len([row for row in watch.rows if row.state != "merged"]) == 1
+    watch.see(1, {CELLS[2]: CLEAR}, name="middle", version=2)
+    assert watch.kinds[4:] == [SPLIT, SPLIT]
+    one, other = watch.broker.alerts[4:]
+    assert {one.incident.cells, other.incident.cells} == {(A,), (CELLS[4],)}
+    assert other.incident.split_from == one.incident.incident_id
+    assert other.alert_id == watch.broker.alerts[2].alert_id  # what was merged has its old name again
+
+
+def test_a_person_retracts_it_for_good(watch: Watch):
+    watch.see(0, {A: BURNT})
+    for _ in range(2):
+        with transaction(watch.engine) as session:
+            retract(session, watch.rows[0].incident_id, "false: cloud", clock=watch.now)
+    watch.see(5, {A: BURNT, B: BURNT})
+    watch.see(7, {A: BURNT, B: BURNT}, sensor="s1")
+    assert watch.kinds == [OPENED, RETRACTED]
+    assert watch.broker.alerts[1].incident.why == "false: cloud"
+    (row,) = watch.rows
+    assert (row.state, row.last_sensing_at) == ("retracted", DAY0 + timedelta(days=7))
+
+
+def test_retracting_what_was_merged_retracts_what_took_it_and_an_unknown_one_is_an_error(watch: Watch):
+    watch.see(0, {A: BURNT, CELLS[4]: BURNT})
+    watch.see(1, {CELLS[2]: BURNT})
+    merged = next(row for row in watch.rows if row.state == "merged")
+    with transaction(watch.engine) as session:
+        retract(session, merged.incident_id, "x" * 9000)
+    assert {row.state for row in watch.rows} == {"merged", "retracted"}
+    assert len(next(row for row in watch.rows if row.state == "retracted").why) == retracting.LONGEST_WHY
+    with pytest.raises(NotFound, match="no incident"), transaction(watch.engine) as session:
+        retract(session, stable_id("nothing"), "")
+
+
+def test_a_late_match_does_not_open_again_what_was_seen_clear_after_it(watch: Watch):
+    watch.see(0, {A: BURNT})
+    watch.see(9.6, {A: CLEAR})
+    watch.see(9.8, {A: CLEAR})
+    watch.see(9.5, {A: BURNT})
+    assert watch.kinds == [OPENED, RESOLVED]
+    assert watch.rows[0].state == "resolved"
+
+
+def test_looks_that_came_before_a_late_match_count(watch: Watch):
+    watch.see(9.6, {A: CLEAR, B: CLEAR})
+    watch.see(9.8, {A: CLEAR})
+    watch.see(9.5, {A: BURNT})
+    assert watch.kinds == [OPENED, RESOLVED]
+    assert watch.rows[0].closed_at == DAY0 + timedelta(days=9.8)
+
+
+def test_a_match_from_long_before_does_not_open_again(watch: Watch):
+    for day, level in ((0, BURNT), (5, CLEAR), (10, CLEAR)):
+        watch.see(day, {A: level})
+    watch.see(2, {A: BURNT, B: BURNT}, name="very late")
+    assert watch.kinds == [OPENED, RESOLVED]
+    assert watch.rows[0].state == "resolved"
+
+
+def test_vectors_are_kept_only_for_the_allowed_lateness(watch: Watch):
+    for day in range(5):
+        watch.see(day, {A: CLEAR})
+    watch.see(0.5, {A: CLEAR}, name="very late")
+    with reading(watch.engine) as session:
+        kept = set(session.scalars(select(RecentBatchRow.sensing_at)))
+    assert kept == {DAY0 + timedelta(days=3), DAY0 + timedelta(days=4)}
+
+
+def test_a_changed_query_looks_at_nothing_of_its_old_version(watch: Watch):
+    watch.see(0, {A: BURNT})
+    queries.change(watch.engine, str(watch.query.query_id), threshold=0.6)
+    for day in (4, 8):
+        watch.see(day, {A: CLEAR})
+    assert watch.kinds == [OPENED]
+
+
+def test_an_alert_says_how_rare_it_is(engine: Engine):
+    watch = Watch(engine, surprise=lambda row, score: 100 * score if row.sensor == "s2" else None)
+    watch.see(0, {A: BURNT}, sensor="s1")
+    watch.see(2, {A: 0.8})
+    assert watch.broker.alerts[0].incident.expected_every_days is None
+    assert watch.broker.alerts[1].incident.expected_every_days == pytest.approx(80, abs=0.01)
+
+
+STEPS = (
+    "serialise",
+    "seen_in",
+    "keep",
+    "join",
+    "look_back",
+    "tell_opened",
+    "tell_merged",
+    "look",
+    "_batches_matched",
+    "looked_at_in",
+    "withdraw",
+    "tell_withdrawn",
+    "matched_in",
+    "follow",
+    "forget_batches",
+    "_finish",
+)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_crash_at_any_step_changes_nothing(watch: Watch, monkeypatch: pytest.MonkeyPatch, step: str):
+    watch.see(0, {A: BURNT, CELLS[4]: BURNT, FAR: BURNT}, name="x")
+    watch.see(0.5, {A: CLEAR})
+    before, told = contents(watch.engine), len(watch.kinds)
+    again = batch(acquisition(0, name="x", version=2), {A: BURNT, CELLS[2]: BURNT, CELLS[4]: BURNT, FAR: CLEAR})
+    if step == "tell_opened":  # never by a newer version
+        again = batch(acquisition(0.7), {CELLS[20]: BURNT})
+    real, called = getattr(matching, step), []
+
+    def fail(*arguments, **named):
+        called.append(real(*arguments, **named))  # it does its work, and then the process dies
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(matching, step, fail)
+        with pytest.raises(RuntimeError, match="killed"):
+            watch.matcher.handle(again)
+    assert called
+    assert contents(watch.engine) == before
+    watch.matcher.handle(again)
+    assert watch.kinds[told:] == ([OPENED] if step == "tell_opened" else [MERGED, RETRACTED])
+
+
+def contents(engine: Engine) -> dict[str, list[tuple[object, ...]]]:
+    """Every row of every table."""
+    with engine.connect() as connection:
+        names = inspect(connection).get_table_names()
+        return {name: [tuple(row) for row in connection.execute(text(f"SELECT * FROM {name}"))] for name in names}

@@ -89,7 +89,7 @@ def withdraw(session: Session, scene: MatchedSceneRow, now: datetime, rules: Mat
 
 
 def _parts(session: Session, incident: IncidentRow, rules: MatcherSettings) -> list[list[_Found]]:
-    """Matches that still belong together; first the part that has the incident's name, then the one that began first."""
+    """Matches that still belong together; first the part that the incident is named by, then the oldest."""
     row = MatchRow
     wanted = select(row.match_id, row.cell, row.lon, row.lat, row.sensing_at, row.physical_key).where(
         row.incident_id == incident.incident_id

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine, inspect, select, text
 
-import alerts.matching as matching
-from alerts import queries
+from alerts import matching, queries
 from alerts.budgets.calibrate import Calibrator
 from alerts.incidents import retract as retracting
 from alerts.incidents.retract import retract
@@ -67,12 +66,12 @@ class Watch:
         self.engine, self.broker = engine, FakeBroker()
         rules = MatcherSettings(gap_cells=1, window_days=20)
         calibrator = Calibrator(engine, EmptyArchive(), FakeEncoder(), rules)
-        clock = DAY0 + timedelta(days=300)
-        self.now = lambda: clock
-        self.matcher = Matcher(
-            engine, self.broker, calibrator, "fake-1", rules, clock=lambda: self.now(), surprise=surprise
-        )
+        self.day = 300.0
+        self.matcher = Matcher(engine, self.broker, calibrator, "fake-1", rules, clock=self.now, surprise=surprise)
         self.query = queries.add(engine, "burn scar", **{"threshold": 0.5, "mode": "presence", **query}).query
+
+    def now(self) -> datetime:
+        return DAY0 + timedelta(days=self.day)
 
     def see(self, day: float, levels: dict[str, float], sensor: str = "s2", **more) -> Acquisition:
         """One scene, in which each cell looks so much like fire."""
@@ -248,7 +247,7 @@ def test_a_scene_from_the_future_moves_no_clock(watch: Watch):
 
 def test_while_no_scene_comes_nothing_expires(watch: Watch):
     watch.see(0, {A: BURNT})
-    watch.now = lambda: DAY0 + timedelta(days=3000)
+    watch.day = 3000
     watch.matcher.sweep()
     assert watch.rows[0].state == "opened"
 
@@ -321,7 +320,7 @@ def test_versions_in_batches_leave_only_what_the_newest_shows(watch: Watch):
 
 def test_two_incidents_that_grow_together_are_one_and_the_younger_says_so(watch: Watch):
     watch.see(0, {A: BURNT})
-    watch.now = lambda: DAY0 + timedelta(days=301)
+    watch.day = 301
     watch.see(1, {CELLS[4]: BURNT})
     watch.see(6, {CELLS[2]: BURNT})
     assert watch.kinds == [OPENED, OPENED, MERGED, GROWING]

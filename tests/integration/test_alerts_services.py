@@ -186,7 +186,7 @@ def test_killed_services_end_with_the_same_incidents_and_tell_nobody_twice(tmp_p
     with reading(engine) as session:
         incidents = session.scalars(select(IncidentRow).order_by(IncidentRow.first_sensing_at)).all()
     assert [row.first_sensing_at for row in incidents] == [DAY0 + timedelta(days=day) for day in (5, 12, 20)]
-    assert [row.sequence for row in incidents] == [2, 2, 2]
-    assert told == 7
-    assert len(set(keys)) == 7
-    assert len(keys) <= 7 + 2  # an attempt that a kill cut off is repeated under its own key
+    assert [row.sequence for row in incidents] == [3, 3, 3]
+    assert told == 10
+    assert len(set(keys)) == 10
+    assert len(keys) <= 10 + 2  # an attempt that a kill cut off is repeated under its own key

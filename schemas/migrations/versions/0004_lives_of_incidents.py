@@ -1,6 +1,7 @@
 """The lives of incidents: what was looked at again, which version of a scene counts, what has been told.
 
-Matches that are there already get their new columns from their message, and count as told.
+Matches that are there already get their new columns from their message, and count as told. Columns come and go one by
+one, not by making the table anew: SQLite would drop the old `incidents`, and every match with it.
 """
 
 from __future__ import annotations
@@ -66,45 +67,56 @@ def upgrade() -> None:
     op.create_index("ix_looks_sensing_at", "looks", ["sensing_at"])
     op.create_index("ix_looks_physical_key", "looks", ["physical_key"])
     op.create_index("ix_looks_query_cell", "looks", ["query_id", "cell"])
-    with op.batch_alter_table("incidents") as incidents:
-        incidents.add_column(sa.Column("told_state", sa.String(length=20), nullable=True))
-        incidents.add_column(sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True))
-        incidents.add_column(sa.Column("merged_into", sa.Uuid(), nullable=True))
-        incidents.add_column(sa.Column("split_from", sa.Uuid(), nullable=True))
-        incidents.add_column(sa.Column("retracted_at", sa.DateTime(timezone=True), nullable=True))
-        incidents.add_column(sa.Column("why", sa.String(length=500), nullable=True))
-        incidents.create_index("ix_incidents_state", ["state"])
-        incidents.create_index("ix_incidents_merged_into", ["merged_into"])
+    for column in (
+        sa.Column("told_state", sa.String(length=20), nullable=True),
+        sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("merged_into", sa.Uuid(), nullable=True),
+        sa.Column("split_from", sa.Uuid(), nullable=True),
+        sa.Column("retracted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("why", sa.String(length=500), nullable=True),
+    ):
+        op.add_column("incidents", column)
+    op.create_index("ix_incidents_state", "incidents", ["state"])
+    op.create_index("ix_incidents_merged_into", "incidents", ["merged_into"])
     op.execute("UPDATE incidents SET told_state = state WHERE sequence > 0")
-    with op.batch_alter_table("matches") as matches:
-        matches.add_column(sa.Column("query_version", sa.Integer(), server_default="1", nullable=False))
-        matches.add_column(sa.Column("lon", sa.Double(), server_default="0", nullable=False))
-        matches.add_column(sa.Column("lat", sa.Double(), server_default="0", nullable=False))
-        matches.add_column(sa.Column("physical_key", sa.String(length=300), server_default="", nullable=False))
-        matches.add_column(sa.Column("acquisition_id", sa.Uuid(), nullable=True))
-        matches.add_column(sa.Column("item_id", sa.String(length=300), server_default="", nullable=False))
-        matches.add_column(sa.Column("presence", sa.Double(), server_default="0", nullable=False))
-        matches.add_column(sa.Column("late", sa.Integer(), server_default="0", nullable=False))
-        matches.add_column(sa.Column("told", sa.Integer(), server_default="0", nullable=False))
-        matches.create_index("ix_matches_physical_key", ["physical_key"])
-        matches.create_index("ix_matches_query_lat", ["query_id", "lat"])
-        matches.create_index("ix_matches_cell_sensing", ["cell", "sensing_at"])
+    for column in (
+        sa.Column("query_version", sa.Integer(), server_default="1", nullable=False),
+        sa.Column("lon", sa.Double(), server_default="0", nullable=False),
+        sa.Column("lat", sa.Double(), server_default="0", nullable=False),
+        sa.Column("physical_key", sa.String(length=300), server_default="", nullable=False),
+        sa.Column("acquisition_id", sa.Uuid(), nullable=True),
+        sa.Column("item_id", sa.String(length=300), server_default="", nullable=False),
+        sa.Column("presence", sa.Double(), server_default="0", nullable=False),
+        sa.Column("late", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("told", sa.Integer(), server_default="0", nullable=False),
+    ):
+        op.add_column("matches", column)
+    op.create_index("ix_matches_physical_key", "matches", ["physical_key"])
+    op.create_index("ix_matches_query_lat", "matches", ["query_id", "lat"])
+    op.create_index("ix_matches_cell_sensing", "matches", ["cell", "sensing_at"])
     _read_messages()
 
 
 def downgrade() -> None:
     """Undo."""
-    with op.batch_alter_table("matches") as matches:
-        for name in ("cell_sensing", "query_lat", "physical_key"):
-            matches.drop_index(f"ix_matches_{name}")
-        for name in ("told", "late", "presence", "item_id", "acquisition_id", "physical_key", "lat", "lon"):
-            matches.drop_column(name)
-        matches.drop_column("query_version")
-    with op.batch_alter_table("incidents") as incidents:
-        for name in ("merged_into", "state"):
-            incidents.drop_index(f"ix_incidents_{name}")
-        for name in ("why", "retracted_at", "split_from", "merged_into", "closed_at", "told_state"):
-            incidents.drop_column(name)
+    for name in ("cell_sensing", "query_lat", "physical_key"):
+        op.drop_index(f"ix_matches_{name}", "matches")
+    for name in (
+        "told",
+        "late",
+        "presence",
+        "item_id",
+        "acquisition_id",
+        "physical_key",
+        "lat",
+        "lon",
+        "query_version",
+    ):
+        op.drop_column("matches", name)
+    for name in ("merged_into", "state"):
+        op.drop_index(f"ix_incidents_{name}", "incidents")
+    for name in ("why", "retracted_at", "split_from", "merged_into", "closed_at", "told_state"):
+        op.drop_column("incidents", name)
     for name in ("looks", "recent_batches", "matched_scenes"):
         op.drop_table(name)
 

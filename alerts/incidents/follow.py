@@ -17,7 +17,7 @@ from uuid import UUID
 from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
-from alerts.incidents.announce import Telling, tell, tell_end
+from alerts.incidents.announce import Telling, last_told, tell, tell_end
 from alerts.incidents.lifecycle import OPEN, Evidence, read, state_of
 from alerts.incidents.looks import batched
 from alerts.incidents.withdraw import Withdrawn
@@ -160,7 +160,8 @@ def _tell(
     if told is None:
         tell(telling, row, IncidentState.OPENED, evidence)
     elif told not in OPEN:
-        tell(telling, row, IncidentState.REOPENED, evidence)
+        if _after_its_end(telling, row, cause):
+            tell(telling, row, IncidentState.REOPENED, evidence)
     elif state is IncidentState.CONFIRMED and told is not IncidentState.CONFIRMED:
         known = {place.sensor for place in evidence.places if place.told}
         tell(telling, row, state, evidence, sensors=(set(evidence.sensors) - known) or None)
@@ -169,6 +170,17 @@ def _tell(
         late = cause.sensing_at is None or evidence.last_at - cause.sensing_at > rules.late
         if not late and len(new) >= max(1.0, rules.growth_share * len(evidence.told_cells)):
             tell(telling, row, IncidentState.GROWING, evidence, cells=new)
+
+
+def _after_its_end(telling: Telling, row: IncidentRow, cause: Cause) -> bool:
+    """Whether a scene was sensed after the end that people were told of: what was sensed before it reopens nothing.
+
+    A retraction has no sensing time: whatever matches after it was said is news.
+    """
+    last = last_told(telling.session, row)
+    if last is None or cause.sensing_at is None or last.incident.closed_at is None:
+        return True
+    return last.kind is IncidentState.RETRACTED or cause.sensing_at > last.incident.closed_at
 
 
 def _long_over(row: IncidentRow, clock: datetime | None, rules: MatcherSettings) -> bool:

@@ -397,6 +397,16 @@ def test_a_match_from_long_before_does_not_open_again(watch: Watch):
     assert watch.rows[0].state == "resolved"
 
 
+def test_what_was_sensed_before_the_end_reopens_nothing_for_people(watch: Watch):
+    for day, level in ((0, BURNT), (9.6, CLEAR), (9.8, CLEAR)):
+        watch.see(day, {A: level})
+    watch.see(9.7, {B: BURNT})  # beside it, within the allowed lateness
+    assert watch.kinds == [OPENED, RESOLVED]
+    assert watch.rows[0].state == "growing"
+    watch.see(12, {B: BURNT})
+    assert watch.kinds == [OPENED, RESOLVED, REOPENED]
+
+
 def test_vectors_are_kept_only_for_the_allowed_lateness(watch: Watch):
     for day in range(5):
         watch.see(day, {A: CLEAR})

@@ -142,12 +142,14 @@ def settle(
 ) -> None:
     """Everything that follows from a batch, in the caller's transaction; a batch that was settled changes nothing.
 
+    The database must hold the queries and their thresholds: later looks at their incidents are scored by those.
+
     Args:
         session: In a transaction.
         batch: Cells of one acquisition.
         found: Its matches by query.
         rules: When matches are one incident, and when an incident is what.
-        clock: The present; a replay of the past gives its own.
+        clock: The present; a replay of the past gives its own, never before what was sensed.
         surprise: How rare a score is.
         stratum: Which thresholds hold where and when.
     """

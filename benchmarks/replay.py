@@ -176,8 +176,8 @@ def outcome(engine: Engine, seconds: float) -> Outcome:
                 parts = (names[row.query_id], row.first_sensing_at, row.last_sensing_at, row.state, row.closed_at)
                 lines.append(f"{parts} {row.score} {sorted(map(tuple, found))}")
     digest = hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
-    rows = (count(engine, table) for table in (MatchRow, AlertRow, RecentBatchRow))
-    return Outcome(digest, len(lines), states, *rows, seconds)
+    matches, alerts, recent = (count(engine, table) for table in (MatchRow, AlertRow, RecentBatchRow))
+    return Outcome(digest, len(lines), states, matches, alerts, recent, seconds)
 
 
 def main() -> None:

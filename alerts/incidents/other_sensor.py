@@ -10,6 +10,7 @@ import json
 import zlib
 from collections.abc import Iterable
 from datetime import datetime
+from functools import cached_property
 from math import ceil, floor
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from sqlalchemy.orm import Session
 
 from alerts.incidents.cadence import Pass, next_expected, over, passes
 from alerts.incidents.lifecycle import Evidence
+from alerts.incidents.scenes import sensed_until
 from alerts.places import centres
 from schemas.messages import CellState, OtherSensor, Sensor, StandingQuery, utc
 from schemas.tables import CoverageRow, MatchRow
@@ -31,8 +33,8 @@ class OtherSensors:
     """Answers for the incidents of one batch; what it has read is kept for the next question."""
 
     def __init__(self, session: Session, now: datetime) -> None:
-        """Remember where to read, and until when."""
-        self._session, self._now = session, now
+        """Remember where to read, and until when; nothing is read yet."""
+        self._session, self._until = session, now
         self._passes: dict[tuple[Sensor, tuple[int, int, int, int]], list[Pass]] = {}
         self._states: dict[UUID, dict[str, str]] = {}
 
@@ -57,6 +59,11 @@ class OtherSensors:
                 "passes": expected.passes,
             }
         )
+
+    @cached_property
+    def _now(self) -> datetime:
+        """The newest sensing time: what comes after it is to come, also in a replay of the past."""
+        return sensed_until(self._session, self._until) or self._until
 
     def _near(self, sensor: Sensor, evidence: Evidence) -> list[Pass]:
         """Passes round the incident; read once for all incidents of the same degrees."""

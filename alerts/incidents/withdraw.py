@@ -105,8 +105,8 @@ def _parts(session: Session, incident: IncidentRow, rules: MatcherSettings) -> l
     where = positions(np.array([(run[0].lon, run[0].lat) for run in runs], dtype=np.float64))
     spans = np.array([(run[0].sensing_at.timestamp(), run[-1].sensing_at.timestamp()) for run in runs]).reshape(-1, 2)
     parts = connected(where, spans, reach_km(rules.gap_cells), rules.window.total_seconds())
-    found = [[one for i in part for one in runs[i]] for part in parts]
-    return sorted(found, key=lambda part: (not _named(incident, part), _first(part))) if len(found) > 1 else found
+    whole = [[one for i in part for one in runs[i]] for part in parts]
+    return sorted(whole, key=lambda part: (not _named(incident, part), _first(part))) if len(whole) > 1 else whole
 
 
 def connected(where: NDArray[np.float64], spans: NDArray[np.float64], km: float, window_s: float) -> list[list[int]]:

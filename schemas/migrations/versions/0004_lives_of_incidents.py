@@ -7,6 +7,7 @@ one, not by making the table anew: SQLite would drop the old `incidents`, and ev
 from __future__ import annotations
 
 import json
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -67,29 +68,12 @@ def upgrade() -> None:
     op.create_index("ix_looks_sensing_at", "looks", ["sensing_at"])
     op.create_index("ix_looks_physical_key", "looks", ["physical_key"])
     op.create_index("ix_looks_query_cell", "looks", ["query_id", "cell"])
-    for column in (
-        sa.Column("told_state", sa.String(length=20), nullable=True),
-        sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("merged_into", sa.Uuid(), nullable=True),
-        sa.Column("split_from", sa.Uuid(), nullable=True),
-        sa.Column("retracted_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("why", sa.String(length=500), nullable=True),
-    ):
+    for column in _of_incidents():
         op.add_column("incidents", column)
     op.create_index("ix_incidents_state", "incidents", ["state"])
     op.create_index("ix_incidents_merged_into", "incidents", ["merged_into"])
     op.execute("UPDATE incidents SET told_state = state WHERE sequence > 0")
-    for column in (
-        sa.Column("query_version", sa.Integer(), server_default="1", nullable=False),
-        sa.Column("lon", sa.Double(), server_default="0", nullable=False),
-        sa.Column("lat", sa.Double(), server_default="0", nullable=False),
-        sa.Column("physical_key", sa.String(length=300), server_default="", nullable=False),
-        sa.Column("acquisition_id", sa.Uuid(), nullable=True),
-        sa.Column("item_id", sa.String(length=300), server_default="", nullable=False),
-        sa.Column("presence", sa.Double(), server_default="0", nullable=False),
-        sa.Column("late", sa.Integer(), server_default="0", nullable=False),
-        sa.Column("told", sa.Integer(), server_default="0", nullable=False),
-    ):
+    for column in _of_matches():
         op.add_column("matches", column)
     op.create_index("ix_matches_physical_key", "matches", ["physical_key"])
     op.create_index("ix_matches_query_lat", "matches", ["query_id", "lat"])
@@ -119,6 +103,33 @@ def downgrade() -> None:
         op.drop_column("incidents", name)
     for name in ("looks", "recent_batches", "matched_scenes"):
         op.drop_table(name)
+
+
+def _of_incidents() -> list[sa.Column[Any]]:
+    """New columns of incidents."""
+    return [
+        sa.Column("told_state", sa.String(length=20), nullable=True),
+        sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("merged_into", sa.Uuid(), nullable=True),
+        sa.Column("split_from", sa.Uuid(), nullable=True),
+        sa.Column("retracted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("why", sa.String(length=500), nullable=True),
+    ]
+
+
+def _of_matches() -> list[sa.Column[Any]]:
+    """New columns of matches."""
+    return [
+        sa.Column("query_version", sa.Integer(), server_default="1", nullable=False),
+        sa.Column("lon", sa.Double(), server_default="0", nullable=False),
+        sa.Column("lat", sa.Double(), server_default="0", nullable=False),
+        sa.Column("physical_key", sa.String(length=300), server_default="", nullable=False),
+        sa.Column("acquisition_id", sa.Uuid(), nullable=True),
+        sa.Column("item_id", sa.String(length=300), server_default="", nullable=False),
+        sa.Column("presence", sa.Double(), server_default="0", nullable=False),
+        sa.Column("late", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("told", sa.Integer(), server_default="0", nullable=False),
+    ]
 
 
 def _read_messages() -> None:

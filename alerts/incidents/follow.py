@@ -22,7 +22,7 @@ from alerts.incidents.lifecycle import OPEN, Evidence, read, state_of
 from alerts.incidents.looks import batched
 from alerts.incidents.withdraw import Withdrawn
 from alerts.settings import MatcherSettings
-from schemas.messages import Acquisition, IncidentState
+from schemas.messages import Acquisition, IncidentState, QueryStatus
 from schemas.tables import IncidentRow, LookRow, MatchRow
 
 INCIDENTS_AT_ONCE = 200
@@ -150,10 +150,10 @@ def _tell(
     state = IncidentState(row.state)
     told = None if row.told_state is None else IncidentState(row.told_state)
     if state not in OPEN:
-        if told in OPEN and not _long_over(row, clock, rules):
-            tell(telling, row, state, evidence)
-        elif told in OPEN:
+        if told in OPEN and (_long_over(row, clock, rules) or _unwatched(telling, row)):
             row.told_state = row.state
+        elif told in OPEN:
+            tell(telling, row, state, evidence)
         return
     if not cause.news or row.incident_id not in cause.matched:
         return
@@ -181,6 +181,11 @@ def _after_its_end(telling: Telling, row: IncidentRow, cause: Cause) -> bool:
     if last is None or cause.sensing_at is None or last.incident.closed_at is None:
         return True
     return last.kind is IncidentState.RETRACTED or cause.sensing_at > last.incident.closed_at
+
+
+def _unwatched(telling: Telling, row: IncidentRow) -> bool:
+    """Whether nobody wants to hear of its query any more."""
+    return telling.query(row.query_id).status is QueryStatus.REMOVED
 
 
 def _long_over(row: IncidentRow, clock: datetime | None, rules: MatcherSettings) -> bool:

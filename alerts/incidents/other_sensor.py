@@ -127,10 +127,8 @@ def sentence(other: OtherSensor) -> str:
     if other.next_expected_at is None:
         return f"{told}; when it comes next is not known."
     orbit = "" if other.relative_orbit is None else f" on orbit {other.relative_orbit}"
-    return (
-        f"{told}; it is next expected about {_day(other.next_expected_at)}{orbit}"
-        f" (every {other.every_days:g} days, from {other.passes} passes)."
-    )
+    every = "" if other.every_days is None else f" (every {other.every_days:g} days, from {other.passes} passes)"
+    return f"{told}; it is next expected about {_day(other.next_expected_at)}{orbit}{every}."
 
 
 def _day(moment: datetime) -> str:

@@ -424,6 +424,17 @@ def test_a_changed_query_looks_at_nothing_of_its_old_version(watch: Watch):
     assert watch.kinds == [OPENED]
 
 
+@pytest.mark.parametrize(("stop", "kinds"), [(queries.pause, [OPENED, EXPIRED]), (queries.remove, [OPENED])])
+def test_incidents_of_a_paused_query_end_aloud_and_of_a_removed_one_in_silence(watch: Watch, stop, kinds):
+    watch.see(0, {A: BURNT})
+    stop(watch.engine, str(watch.query.query_id))
+    watch.see(22, {A: CLEAR})
+    watch.matcher.sweep()
+    watch.see(22, {A: CLEAR})  # once more: sends what waits
+    assert watch.kinds == kinds
+    assert watch.rows[0].state == "expired"
+
+
 def test_an_alert_says_how_rare_it_is(engine: Engine):
     watch = Watch(engine, surprise=lambda row, score: 100 * score if row.sensor == "s2" else None)
     watch.see(0, {A: BURNT}, sensor="s1")

@@ -15,9 +15,22 @@ from sqlalchemy import Engine
 from alerts.incidents.cadence import Pass, next_expected, over, passes
 from alerts.incidents.lifecycle import Evidence, Place
 from alerts.incidents.other_sensor import OtherSensors, sentence
+from alerts.telling.geojson import feature
 from schemas.cells import cell_at, cell_of
 from schemas.database import connect, migrate, reading, transaction
-from schemas.messages import Acquisition, CellState, Chip, Coverage, OtherSensor, StandingQuery, stable_id
+from schemas.messages import (
+    Acquisition,
+    Alert,
+    CellState,
+    Chip,
+    Coverage,
+    Incident,
+    IncidentState,
+    Mode,
+    OtherSensor,
+    StandingQuery,
+    stable_id,
+)
 from schemas.tables import AcquisitionRow, CoverageRow, IncidentRow, MatchRow
 
 DAY0 = datetime(2026, 3, 1, 10, tzinfo=UTC)
@@ -222,6 +235,45 @@ def test_a_match_of_the_other_sensor_is_told_with_or_without_coverage(engine: En
     assert (found.saw, found.looked_at) == ("matched", day(2))
     acquired(engine, 2, 7)
     assert "matched as well" in sentence(asked(engine, 9.1))
+
+
+def test_geojson_says_it_in_fields_and_in_words():
+    other = OtherSensor(
+        sensor="s1", looked_at=day(1), saw="not matched", item_id="x", next_expected_at=day(7), passes=3
+    )
+    incident = Incident(
+        incident_id=INCIDENT,
+        query_id=BOTH.query_id,
+        query_version=1,
+        state=IncidentState.EXPIRED,
+        cells=(CELL.id,),
+        sensors=("s2",),
+        item_ids=("a",),
+        first_sensing_at=DAY0,
+        last_sensing_at=DAY0,
+        opened_at=DAY0,
+        score=0.5,
+        closed_at=day(45),
+        expected_every_days=63.0,
+    )
+    alert = Alert(
+        alert_id=stable_id("alert"),
+        sequence=2,
+        kind=IncidentState.EXPIRED,
+        query="x",
+        mode=Mode.PRESENCE,
+        incident=incident,
+        geometry=shapely.geometry.mapping(CELL.polygon),
+        matches=(),
+        sent_at=day(46),
+        other_sensor=other,
+    )
+    said = feature(Alert.from_bytes(alert.to_bytes()))["properties"]
+    assert (said["closed"], said["expected_every_days"]) == ("2026-04-15T10:00:00.000Z", 63.0)
+    assert {said[name] for name in ("why", "merged_into", "split_from")} == {None}
+    assert said["other_sensor"]["next_expected"] == "2026-03-08T10:00:00.000Z"
+    assert said["other_sensor"]["text"] == sentence(other)
+    assert feature(alert.model_copy(update={"other_sensor": None}))["properties"]["other_sensor"] is None
 
 
 def test_a_query_that_watches_with_one_sensor_asks_no_other(engine: Engine):

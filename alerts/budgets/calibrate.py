@@ -241,6 +241,7 @@ class Calibrator:
                         query_id=each.query.query_id,
                         release=self._encoder.release,
                         sensor=each.sensor,
+                        stratum="",
                         vector=vectors[each.query.query_id].astype("<f4").tobytes(),
                         score=found.score,
                         presence=found.presence,

@@ -59,8 +59,12 @@ def verdict(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Say whether an alert was right; a later verdict of yours replaces it. The alert counts as acknowledged."""
+    """Say whether an alert was right; a later verdict of yours replaces it. The alert counts as acknowledged.
+
+    False, for all of it, retracts the incident: those who were told are told so.
+    """
     from alerts.answers import judge
+    from alerts.incidents.retract import retract
 
     given = judge(
         open_database(open_stack(data)),
@@ -70,6 +74,7 @@ def verdict(
         reason=reason,
         note=note,
         cells=cell or (),
+        retract=retract,
     )
     if as_json:
         print_json(given.model_dump(mode="json"))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from alerts.incidents.other_sensor import sentence
 from alerts.places import centres
 from alerts.telling.told import Told, id_of, simulated
 from schemas.errors import UsageError
@@ -89,6 +90,7 @@ def _alert(alert: Alert) -> str:
         f" {len(incident.cells)} km2 around {abs(lat):.3f}{'N' if lat >= 0 else 'S'}"
         f" {abs(lon):.3f}{'E' if lon >= 0 else 'W'} (cell {best}), {'+'.join(incident.sensors)},"
         f" score {incident.score:.3f}, sensed {utc(incident.last_sensing_at)}"
+        f"{'' if alert.other_sensor is None else '; ' + sentence(alert.other_sensor).rstrip('.')}"
         f" [{str(alert.alert_id)[:8]} #{alert.sequence}]"
     )
 

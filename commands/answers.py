@@ -59,7 +59,10 @@ def verdict(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Say whether an alert was right; a later verdict of yours replaces it. The alert counts as acknowledged."""
+    """Say whether an alert was right; a later verdict of yours replaces it. The alert counts as acknowledged.
+
+    False, for all of it, retracts the incident: those who were told are told so.
+    """
     from alerts.answers import judge
 
     given = judge(

@@ -136,7 +136,7 @@ def _connected(server: Server, timeout_s: float) -> Iterator[_Client]:
         yield client
         client.goodbye()
     except OSError as error:
-        if client.was_cut:
+        if client.was_cut or "timed out" in str(error):  # on a busy machine the socket may be before the timer
             raise DeliveryFailed(f"{server.host} took more than {timeout_s:g} s") from error
         raise
     finally:

@@ -153,7 +153,7 @@ class Desk:
         from schemas.cells import cell_at
         from schemas.geometry import to_geojson
         from schemas.messages import Alert, Incident, IncidentState, Mode, stable_id
-        from schemas.tables import AlertRow
+        from schemas.tables import AlertRow, IncidentRow
 
         kind = IncidentState(more.get("kind", "opened" if sequence == 1 else "growing"))
         cells = more.get("cells") or tuple(sorted(cell_at(14.5 + 0.015 * i, 41.2).id for i in range(3)))
@@ -185,6 +185,11 @@ class Desk:
         )
         self._names[message.alert_id] = name
         with transaction(self.engine) as session:
+            told = incident.model_dump(
+                exclude={"schema_version", "cells", "sensors", "item_ids", "expected_every_days"}
+            )
+            state = incident.state.value
+            session.merge(IncidentRow(**told | {"state": state, "told_state": state, "sequence": sequence}))
             session.add(
                 AlertRow(
                     alert_id=message.alert_id,

@@ -10,10 +10,10 @@ from sqlalchemy import func, select
 from alerts.answers import acknowledge, judge, verdicts_of, verdicts_on
 from alerts.incidents.listing import list_alerts, show_alert
 from schemas.cells import cell_at
-from schemas.database import reading, transaction
+from schemas.database import reading
 from schemas.errors import NotFound, UsageError
 from schemas.messages import Alert, stable_id
-from schemas.tables import AlertRow, IncidentRow, OutboxRow
+from schemas.tables import AlertRow, OutboxRow
 
 FIRE, FLOOD = (str(stable_id("alert", name)) for name in ("fire", "flood"))
 QUERY = stable_id("query", "burn scar")
@@ -145,25 +145,6 @@ def test_cells_must_be_the_incidents_own(desk):
         judge(desk.engine, FIRE, "false", person="Ada", cells=[cell_at(20, 41.2).id])
 
 
-def found(desk, message) -> IncidentRow:
-    """The incident of an alert, as the matcher keeps it."""
-    about = message.incident
-    row = IncidentRow(
-        incident_id=about.incident_id,
-        query_id=about.query_id,
-        query_version=1,
-        state=about.state.value,
-        first_sensing_at=about.first_sensing_at,
-        last_sensing_at=about.last_sensing_at,
-        opened_at=about.opened_at,
-        score=about.score,
-        sequence=message.sequence,
-    )
-    with transaction(desk.engine) as session:
-        session.add(row)
-    return row
-
-
 def told_of(desk) -> list[Alert]:
     with reading(desk.engine) as session:
         rows = session.scalars(select(AlertRow).order_by(AlertRow.sequence))
@@ -173,7 +154,6 @@ def told_of(desk) -> list[Alert]:
 @pytest.mark.parametrize("state", ["opened", "growing", "confirmed", "resolved"])
 def test_only_a_false_verdict_on_all_of_it_retracts_the_incident_and_all_are_told(desk, state):
     message = desk.alert(state=state)
-    found(desk, message)
     for answer, more in (("true", {}), ("unsure", {}), ("false", {"cells": message.incident.cells[:1]})):
         judge(desk.engine, FIRE, answer, person="Ada", **more)
     assert len(told_of(desk)) == 1
@@ -188,13 +168,13 @@ def test_only_a_false_verdict_on_all_of_it_retracts_the_incident_and_all_are_tol
 
 @pytest.mark.parametrize("state", ["expired", "retracted", "merged"])
 def test_a_false_verdict_on_what_has_ended_for_good_is_only_kept(desk, state):
-    found(desk, desk.alert(state=state))
+    desk.alert(state=state)
     judge(desk.engine, FIRE, "false", person="Ada")
     assert len(told_of(desk)) == len(verdicts_of(desk.engine, QUERY)) == 1
 
 
 def test_a_verdict_and_what_it_ends_stand_or_fall_together(desk, monkeypatch):
-    found(desk, desk.alert())
+    desk.alert()
 
     def fails(*_) -> None:
         raise RuntimeError("the incident cannot be ended")

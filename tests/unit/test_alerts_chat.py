@@ -146,7 +146,8 @@ def flood(handler: BaseHTTPRequestHandler) -> None:
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "reason"), [(redirect, "302"), (drip, "took more than"), (flood, "memory|took more than|MemoryError")]
+    ("behaviour", "reason"),
+    [(redirect, "302"), (drip, "took more than"), (flood, "memory|took more than|MemoryError|raised an exception")],
 )
 def test_hostile_servers_cost_one_attempt(room, monkeypatch, behaviour, reason):
     found = receiver(room.url())

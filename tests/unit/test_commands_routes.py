@@ -11,14 +11,17 @@ from pathlib import Path
 
 import pytest
 import structlog
+from sqlalchemy import select
 
 import tocsin
 from alerts import queries
 from alerts.answers import verdicts_on
 from alerts.telling import deliveries, receivers, routes
 from commands.options import parse_duration
+from schemas.database import reading
 from schemas.errors import UsageError
 from schemas.messages import stable_id
+from schemas.tables import IncidentRow
 
 FIRE = str(stable_id("alert", "fire"))[:8]
 Run = Callable[..., tuple[int, str, str]]
@@ -140,6 +143,9 @@ def test_answers_are_given_and_shown(desk, run):
     assert "nothing changed" in run("alerts", "ack", FIRE, "--by", "Bo")[1]
     status, shown, _ = run("alerts", "verdict", FIRE, "false", "--reason", "cloud", "--by", "Bo", "--note", "thin")
     assert (status, shown) == (0, f"verdict of Bo on alert {FIRE}: false (cloud)\n")
+    with reading(desk.engine) as session:
+        (incident,) = session.scalars(select(IncidentRow))
+    assert (incident.state, incident.why) == ("retracted", "Bo: cloud")
     shown = run("alerts", "show", FIRE)[1]
     assert "in hand: Ada since" in shown
     assert "verdict of Bo: false (cloud) thin" in shown

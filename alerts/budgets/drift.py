@@ -28,7 +28,7 @@ from alerts.budgets.expectation import Expected, Stated, expected_alarms
 from alerts.notices import Finding, Matter, clear_notice, raise_notice, standing_notices
 from alerts.settings import MatcherSettings
 from schemas.database import reading, transaction
-from schemas.messages import QueryStatus, StandingQuery
+from schemas.messages import IncidentState, QueryStatus, StandingQuery
 from schemas.notices import NoticeKind
 from schemas.tables import IncidentRow, QueryRow, ThresholdRow
 
@@ -178,9 +178,14 @@ def _stated(session: Session, queries: Sequence[UUID]) -> dict[UUID, tuple[datet
 
 
 def _opened(session: Session, start: datetime, end: datetime) -> dict[tuple[UUID, int], list[datetime]]:
-    """When the incidents of each query and version began, by the sensing of their first match."""
+    """When the incidents of each query and version began, by the sensing of their first match.
+
+    One that was merged into another is part of that one, as it is in the background that promises were made from.
+    """
     wanted = select(IncidentRow.query_id, IncidentRow.query_version, IncidentRow.first_sensing_at).where(
-        IncidentRow.first_sensing_at >= start, IncidentRow.first_sensing_at < end
+        IncidentRow.first_sensing_at >= start,
+        IncidentRow.first_sensing_at < end,
+        IncidentRow.state != IncidentState.MERGED.value,
     )
     found: dict[tuple[UUID, int], list[datetime]] = {}
     for query_id, version, moment in session.execute(wanted):

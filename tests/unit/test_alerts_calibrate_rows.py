@@ -102,7 +102,7 @@ def calibrate(engine: Engine, archive: Noise, calibrator: Calibrator | None = No
     calibrator = calibrator or Calibrator(engine, archive, Encoder(), RULES)  # type: ignore[arg-type]
     standing = StandingQueries()
     standing.refresh(engine)
-    calibrator.run(standing.held.values())
+    calibrator.run(standing.due("fake-1", 500))
     return calibrator
 
 
@@ -151,15 +151,6 @@ def test_strata_that_hold_no_more_are_taken_away(engine: Engine):
     row = rows(engine, query)["s2", ""]
     assert f"not enough history: {row.background} of {row.needed} scores needed" in missing_history(row)
     assert f"up to {row.tail['expected_between'][1]:.2g} alarms a week" in missing_history(row)
-
-
-def test_only_the_row_of_nowhere_else_is_held_by_the_matcher(engine: Engine):
-    query = queries.add(engine, "burn", mode="presence", budget="3/week").query
-    calibrate(engine, Noise())
-    standing = StandingQueries()
-    standing.refresh(engine)
-    held = standing.held[query.query_id].calibrated["fake-1", "s2"]
-    assert held.score == rows(engine, query)["s2", ""].score
 
 
 def test_a_new_query_does_not_read_the_archive_again(engine: Engine):

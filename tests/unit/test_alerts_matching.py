@@ -20,7 +20,16 @@ from schemas.cells import cell_at, cell_of
 from schemas.database import connect, migrate, reading, transaction
 from schemas.errors import StoreUnavailable
 from schemas.messages import Acquisition, Alert, EmbeddingBatch, IncidentState, stable_id
-from schemas.tables import AcquisitionRow, AlertRow, IncidentRow, MatchedBatchRow, MatchRow, OutboxRow
+from schemas.tables import (
+    AcquisitionRow,
+    AlertRow,
+    IncidentRow,
+    MatchedBatchRow,
+    MatchRow,
+    OutboxRow,
+    QueryRow,
+    ThresholdRow,
+)
 
 DAY0 = datetime(2026, 7, 1, 10, tzinfo=UTC)
 SQUARE = cell_at(14.5, 41.2).square
@@ -169,6 +178,22 @@ def test_one_scene_one_incident_one_alert(stack: Stack):
     with reading(stack.engine) as session:
         row = session.get(AcquisitionRow, scene.acquisition_id)
         assert (row.state, row.matched_at is None) == ("matched", False)
+
+
+def test_a_stratum_has_a_threshold_of_its_own(stack: Stack):
+    """Nothing passes in this region's summer; everywhere else and in every other season the common threshold holds."""
+    query = watch(stack)
+    stack.matcher.prepare()
+    with transaction(stack.engine) as session:
+        common = session.get_one(ThresholdRow, (query.query_id, "fake-1", "s2", ""))
+        row = ThresholdRow(query_id=query.query_id, release="fake-1", sensor="s2", stratum="33T/summer", score=2.0)
+        row.vector, row.basis, row.background, row.computed_at = common.vector, "archive", 300, common.computed_at
+        session.add(row)
+        queries.bump(session, session.get_one(QueryRow, query.query_id))
+    stack.matcher.handle(batch(acquisition("July"), [at(0, 0)]))
+    assert stack.broker.alerts == []
+    stack.matcher.handle(batch(acquisition("November", day=130), [at(0, 0)]))
+    assert [alert.incident.item_ids for alert in stack.broker.alerts] == [("item-November",)]
 
 
 def test_a_replayed_batch_changes_nothing(stack: Stack):

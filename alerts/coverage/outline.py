@@ -9,10 +9,8 @@ from collections.abc import Iterable
 
 import numpy as np
 import shapely
+from numpy.typing import NDArray
 from pyproj import Transformer
-from rasterio import Affine
-from rasterio.features import shapes
-from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
 from alerts.coverage.blocks import SIDE, Mask
@@ -42,12 +40,19 @@ def outline(squares: Iterable[tuple[str, Mask]]) -> BaseGeometry:
 
 def _parts(square: str, mask: Mask) -> list[BaseGeometry]:
     corner = cell(f"{square}0000")
-    grid = Affine(CELL_M, 0, corner.easting_m, 0, CELL_M, corner.northing_m)
-    cells = mask.reshape(SIDE, SIDE).astype(np.uint8)
     to_wgs84 = Transformer.from_crs(corner.epsg, 4326, always_xy=True)
     found: list[BaseGeometry] = []
-    for geometry, _ in shapes(cells, mask=cells.astype(bool), transform=grid):
-        part = shapely.transform(shape(geometry), lambda xy: np.column_stack(to_wgs84.transform(*xy.T)))
+    for polygon in shapely.get_parts(shapely.union_all(_runs(mask, corner.easting_m, corner.northing_m))):
+        part = shapely.transform(polygon, lambda xy: np.column_stack(to_wgs84.transform(*xy.T)))
         valid = shapely.make_valid(split_antimeridian(part))
         found += [piece for piece in shapely.get_parts(valid) if piece.area > 0]  # unions take no lines and points
     return found
+
+
+def _runs(mask: Mask, west_m: int, south_m: int) -> NDArray[np.object_]:
+    """One box for each run of cells side by side, metres in the square's zone."""
+    edges = np.diff(np.pad(mask.reshape(SIDE, SIDE).astype(np.int8), ((0, 0), (1, 1))), axis=1)
+    rows, first = np.nonzero(edges == 1)
+    after = np.nonzero(edges == -1)[1]
+    south = south_m + rows * CELL_M
+    return np.asarray(shapely.box(west_m + first * CELL_M, south, west_m + after * CELL_M, south + CELL_M), object)

@@ -15,7 +15,7 @@ import shapely
 from numpy.typing import NDArray
 
 from alerts.percolation.percolate import Points, Side, Standing
-from alerts.percolation.products import DIMENSION
+from archive.interface import DIMENSION
 
 Floats = NDArray[np.float32]
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from alerts.percolation.areas import Areas
 from alerts.percolation.bank import Bank
 from alerts.percolation.percolate import Points, Side, Standing
-from alerts.percolation.products import DIMENSION
+from archive.interface import DIMENSION
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]

@@ -14,6 +14,7 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
+from archive.interface import DIMENSION
 from schemas.cells import cell_at, cell_of
 from schemas.messages import MAX_CELLS_PER_BATCH, Acquisition, EmbeddingBatch, Sensor, stable_id
 
@@ -21,7 +22,6 @@ Doubles = NDArray[np.float64]
 
 RELEASE = "made-up-1"
 DAY0 = datetime(2025, 1, 1, 10, tzinfo=UTC)
-DIMENSION = 384
 LANDS = 6
 """Kinds of ground, one direction each; then season, fire and water."""
 SEASON, FIRE, WATER = LANDS, LANDS + 1, LANDS + 2

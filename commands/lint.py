@@ -13,12 +13,9 @@ import typer
 from commands.options import Data, Json, open_stack
 from commands.output import note, print_json, say
 from commands.queries import Sensors, query
-from schemas.errors import TocsinError
 
 if TYPE_CHECKING:
     from alerts.lint import Lint
-    from schemas.messages import StandingQuery
-    from schemas.settings import Stack
 
 
 def lint_(
@@ -67,22 +64,6 @@ def describe(found: Lint) -> dict[str, object]:
         "nearest": found.nearest,
         "spread": dict(found.spread),
     }
-
-
-def doubts_of(stack: Stack, added: StandingQuery) -> list[str]:
-    """What speaks against a query's sentence, by the release alone: no store is asked, and nothing is held up.
-
-    Where the release cannot be loaded, the one doubt says so.
-    """
-    from alerts.lint import lint
-    from encoders import load_for
-
-    try:
-        encoder = load_for(stack)
-    except TocsinError as error:
-        return [f"the sentence was not looked at: {error}"]
-    sentences = (added.sentence, *added.wordings)
-    return [str(doubt) for one in sentences for doubt in lint(one, encoder, sensors=added.sensors).doubts]
 
 
 def warn(found: Lint) -> None:

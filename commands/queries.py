@@ -79,7 +79,7 @@ def add(
 ) -> None:
     """Register a standing query; it is in force with the next acquisition."""
     from alerts import asked, queries
-    from commands.lint import doubts_of
+    from commands.doubts import doubts_of
 
     stack = open_stack(data)
     engine = open_database(stack)

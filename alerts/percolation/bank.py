@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alerts.percolation.growing import Blocks, Column, Indexes
-from alerts.percolation.products import DIMENSION, Arithmetic, Product, product
+from alerts.percolation.products import Arithmetic, Product, product
+from archive.interface import DIMENSION
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]

@@ -13,8 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from alerts.percolation.growing import ROWS_PER_BLOCK, Indexes, by_block, tiles
-from alerts.percolation.products import CELLS, DIMENSION, ROWS
+from alerts.percolation.growing import CELLS, ROWS, ROWS_PER_BLOCK, Indexes, by_block, tiles
 from alerts.percolation.quantise import (
     LARGEST,
     Doubles,
@@ -25,6 +24,7 @@ from alerts.percolation.quantise import (
     slopes,
     thresholds,
 )
+from archive.interface import DIMENSION
 
 
 @dataclass(frozen=True, slots=True)

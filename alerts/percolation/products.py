@@ -18,7 +18,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from alerts.percolation.growing import Blocks, Indexes, tiles
+from alerts.percolation.growing import CELLS, ROWS, Blocks, Indexes, tiles
 from alerts.percolation.quantise import ROUNDING, lengths
 from schemas.errors import SettingsError
 
@@ -26,11 +26,6 @@ Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Arithmetic = Literal["auto", "fp32", "int8", "cuda"]
 """fp32: numpy. int8: torch on the processor. cuda: int8 by torch on the GPU. auto: the best of those that are here."""
-
-DIMENSION = 384
-"""Length of every vector."""
-CELLS, ROWS = 1024, 1024
-"""Cells and standing vectors of a tile: 0.4 MB each as int8 and 4 MB of products."""
 
 
 class Product(Protocol):

@@ -31,7 +31,8 @@ from alerts.percolation.bank import LARGE, NONE, Bank
 from alerts.percolation.growing import Column, Indexes
 from alerts.percolation.outlines import GeoJSON, read_outlines
 from alerts.percolation.percolate import Side, Standing
-from alerts.percolation.products import DIMENSION, Arithmetic
+from alerts.percolation.products import Arithmetic
+from archive.interface import DIMENSION
 from schemas.database import reading
 from schemas.messages import Mode, QueryStatus, Sensor, StandingQuery
 from schemas.tables import QueryRow, ThresholdRow

@@ -22,6 +22,8 @@ from alerts.backtest.run import sampled
 from alerts.backtest.scenes import Baselines, Scene, scenes
 from alerts.backtest.tally import MOST_CANDIDATES, REACH, Histogram, Tally
 from alerts.budgets.calibrate import Calibrator
+from alerts.learning.compare import compare
+from alerts.learning.examples import Judged
 from alerts.matching import Matcher
 from alerts.places import centres
 from alerts.settings import MatcherSettings
@@ -32,7 +34,16 @@ from archive.store import Baseline, Page
 from archive.stored import StoredArchive
 from schemas.database import Base, connect, reading, transaction
 from schemas.errors import NotUnderstood, UsageError
-from schemas.messages import MAX_CELLS_PER_BATCH, Acquisition, Embedding, EmbeddingBatch, Mode, StandingQuery, stable_id
+from schemas.messages import (
+    MAX_CELLS_PER_BATCH,
+    Acquisition,
+    ChipName,
+    Embedding,
+    EmbeddingBatch,
+    Mode,
+    StandingQuery,
+    stable_id,
+)
 from schemas.tables import AcquisitionRow, CoverageRow, IncidentRow, MatchRow, ThresholdRow
 
 DAY0 = datetime(2025, 3, 1, 10, tzinfo=UTC)
@@ -589,3 +600,33 @@ def test_progress_is_told() -> None:
     report = backtest(query(threshold=0.3), live.archive, Encoder(), progress=lambda *at: seen.append(at))
     assert seen[-1] == (report.points, report.points)
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+
+
+def test_what_a_query_would_learn_is_shown_beside_what_it_does() -> None:
+    """Floods are judged true and single wet cells false: with and without learning, over the same history."""
+    live = Live()
+    added = queries.add(live.engine, "flooded fields", threshold=0.2).query
+    live.year(range(0, 130))
+    before = backtest(added, live.archive, Encoder(), settings=live.settings)
+    judged = [
+        Judged(
+            tuple(ChipName(cell=m.cell, sensor=m.sensor, physical_key=m.physical_key) for m in one.matches),
+            len({match.cell for match in one.matches}) > 1,
+            one.incident_id,
+        )
+        for one in before.incidents
+    ]
+    assert {each.shown for each in judged} == {True, False}
+    found = compare(added, judged, live.archive, Encoder(), settings=live.settings)
+    true = sum(each.shown for each in judged)
+    assert (found.true, found.false) == (true, len(judged) - true)
+    assert (found.now.incidents, found.now.true_told, found.now.false_told) == (len(judged), true, len(judged) - true)
+    assert found.then.true_told <= true
+    assert found.agreement["s2"].true + found.agreement["s2"].false > 0
+    taught = backtest(added, live.archive, Encoder(), settings=live.settings, answers=judged)
+    assert len(taught.incidents) == found.then.incidents
+    scores, bare = (
+        {(m.cell, m.item_id): m.score for one in r.incidents for m in one.matches} for r in (taught, before)
+    )
+    assert any(score != bare[key] for key, score in scores.items() if key in bare)  # it is another vector
+    assert json.loads(json.dumps(found.as_dict()))["now"]["incidents"] == len(judged)

@@ -30,7 +30,7 @@ from alerts.budgets.thresholds import ReleaseBackground, Threshold, threshold
 from alerts.places import centres
 from alerts.settings import MatcherSettings
 from benchmarks.report import emit
-from benchmarks.years import DAY0, Sensor, Years, moment, simulated_years
+from benchmarks.years import DAY0, SEED, Sensor, Years, moment, simulated_years
 from encoders.nano import Nano
 from schemas.messages import Budget, Embedding, Mode, StandingQuery, stable_id
 
@@ -284,8 +284,9 @@ def main() -> None:
     parser.add_argument("--places", type=int, default=PLACES, help="cells that are watched")
     parser.add_argument("--years", type=int, default=YEARS, help="years, half of them to calibrate on")
     parser.add_argument("--cases", action="store_true", help="print every query as well")
+    parser.add_argument("--seed", type=int, default=SEED, help="other seeds, other places, weather and crises")
     arguments = parser.parse_args()
-    world = World.of(simulated_years(arguments.places, arguments.years, arguments.cache))
+    world = World.of(simulated_years(arguments.places, arguments.years, arguments.cache, seed=arguments.seed))
     vectors = world.encoder.texts(list(SENTENCES))
     cases = [
         watched(world, _query(sentence, mode, budget), vector)

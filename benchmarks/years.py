@@ -62,7 +62,8 @@ EVENTS_A_YEAR: Final = 0.12
 CLOUDED: Final = 0.4
 """Looks with more cloud are not embedded: `encoders.settings` has the same."""
 DAY0: Final = datetime(2022, 1, 1, 10, tzinfo=UTC)
-SEED: Final = 20260
+SEED: Final = 20261
+"""Of the years that figures are made on. What there is to choose of budgets was chosen on those of 20260."""
 LABELS: Final = ("Burned Area", "Flooded Area", "Earthquake Damage")
 _PER_TASK = 6
 _SPACING_DEG = 0.1
@@ -124,7 +125,9 @@ class Years:
     happenings: tuple[Happening, ...]
 
 
-def simulated_years(places: int, years: int, cache: Path | None = None, workers: int | None = None) -> Years:
+def simulated_years(
+    places: int, years: int, cache: Path | None = None, workers: int | None = None, seed: int = SEED
+) -> Years:
     """Simulate, or read what was simulated before with the same release, places and years.
 
     Args:
@@ -132,16 +135,19 @@ def simulated_years(places: int, years: int, cache: Path | None = None, workers:
         years: Of 365 days.
         cache: Folder for the result, or none.
         workers: Processes; none: as many as there are cores.
+        seed: Other seeds give other places, weather and crises.
     """
     release = Nano(threads=1).release
     source = zlib.crc32(Path(__file__).read_bytes())
-    file = cache / f"years-{places}-{years}-{zlib.crc32(f'{release} {source}'.encode()):08x}.npz" if cache else None
+    file = (
+        cache / f"years-{places}-{years}-{zlib.crc32(f'{release} {source} {seed}'.encode()):08x}.npz" if cache else None
+    )
     if file is not None and file.exists():
         with np.load(file) as stored:
             return _assembled(release, places, years, dict(stored))
     tasks = [range(start, min(start + _PER_TASK, places)) for start in range(0, places, _PER_TASK)]
     with ProcessPoolExecutor(workers or len(os.sched_getaffinity(0))) as pool:
-        parts = list(pool.map(_simulate, tasks, [years] * len(tasks)))
+        parts = list(pool.map(_simulate, tasks, [years] * len(tasks), [seed] * len(tasks)))
     arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -180,9 +186,9 @@ def _assembled(release: str, places: int, years: int, arrays: dict[str, NDArray[
     return Years(release, cells, grounds, 365.0 * years, looks, happenings)
 
 
-def _simulate(places: range, years: int) -> dict[str, NDArray[np.generic]]:
+def _simulate(places: range, years: int, seed: int) -> dict[str, NDArray[np.generic]]:
     """Both sensors' looks at some places, embedded; and the crises."""
-    encoder, found = Nano(threads=1), [Ground.drawn(number, years) for number in places]
+    encoder, found = Nano(threads=1), [Ground.drawn(number, years, seed) for number in places]
     out: dict[str, list[NDArray[np.generic]]] = {}
     for ground in found:
         for sensor, chips, days in ground.looks(years):
@@ -217,6 +223,7 @@ class Ground:
         events: Crises and their layers.
         rng: Randomness of its looks.
         pool: Noise fields.
+        seed: Of the years, which are the same for all places.
     """
 
     number: int
@@ -227,16 +234,17 @@ class Ground:
     events: tuple[tuple[Happening, Disturbance], ...]
     rng: np.random.Generator
     pool: FieldPool
+    seed: int
 
     @classmethod
-    def drawn(cls, number: int, years: int) -> Ground:
+    def drawn(cls, number: int, years: int, seed: int) -> Ground:
         """Draw a place, its kind of ground and its crises."""
-        rng, pool = np.random.default_rng([SEED, number]), pool_for(SEED)
+        rng, pool = np.random.default_rng([seed, number]), pool_for(seed)
         kind = GROUNDS[number % len(GROUNDS)]
         plan = _plan(kind, rng, pool)
         days = 365.0 * years
         events = tuple(_events(number, plan, days, pool, rng))
-        return cls(number, kind, plan, float(rng.uniform(0, days)), rng.random(years + 1), events, rng, pool)
+        return cls(number, kind, plan, float(rng.uniform(0, days)), rng.random(years + 1), events, rng, pool, seed)
 
     def looks(self, years: int) -> Iterator[tuple[Sensor, Chips, NDArray[np.float64]]]:
         """All looks of each sensor, with their days."""
@@ -288,7 +296,7 @@ class Ground:
         winter = 1 - np.sin(np.pi * of_year / 365.0)
         lies = self.snowy[year + (of_year > 182)] < biome.snow * min(1.3 * float(winter), 1.0)
         drawn = draw_weather(biome, of_year, self.rng)
-        shift = float(np.random.default_rng([SEED, 7, year]).normal(0, 0.1) + self.rng.normal(0, 0.04))
+        shift = float(np.random.default_rng([self.seed, 7, year]).normal(0, 0.1) + self.rng.normal(0, 0.04))
         return replace(drawn, snow=float(self.rng.uniform(0.5, 1.0)) if lies else 0.0, green_shift=shift)
 
     def _event(self, day: float) -> Disturbance:

@@ -25,6 +25,7 @@ from benchmarks import percolate_store as store
 from benchmarks.percolate_work import OFTEN, PASSING, interleaved, operations, peaks, points, standing
 from benchmarks.report import emit
 from encoders.nano import load_nano
+from schemas.logs import configure
 
 CELLS = (1024, 4096)
 QUERIES = {1: "q1", 1000: "q1k", 10_000: "q10k", 100_000: "q100k"}
@@ -45,6 +46,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="leave out a million queries")
     parser.add_argument("--seconds", type=float, default=4.0, help="how long each size is measured")
     options = parser.parse_args()
+    configure("warning", "benchmark")  # to stderr: stdout is for figures
     for number, label in QUERIES.items():
         made = standing(np.random.default_rng(0), number)
         shares(made, number, label, options.seconds)

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alerts.budgets.thresholds import dot
-from benchmarks.budget import PLACES, SENSORS, YEARS, World, opened, recall, scores_of
 from benchmarks.report import emit
+from benchmarks.watched import PLACES, SENSORS, YEARS, World, opened, recall, scores_of
 from benchmarks.years import SEED, Sensor, moment, simulated_years
 from schemas.messages import Mode
 

@@ -65,9 +65,9 @@ def _torch_product(left: NDArray[np.float32], right: NDArray[np.float32], thread
 
 
 def _openvino_product(left: NDArray[np.float32], right: NDArray[np.float32], threads: int) -> Callable[[], object]:
-    from encoders.runtimes.openvino import library  # noqa: PLC0415 - an extra
+    from encoders.runtimes.openvino import loaded  # noqa: PLC0415 - an extra
 
-    openvino = library()
+    openvino = loaded()
     graph = openvino.opset13
     rows = graph.parameter([SIDE, SIDE], np.float32)
     model = openvino.Model([graph.matmul(rows, graph.constant(right), False, False)], [rows])

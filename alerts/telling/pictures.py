@@ -47,6 +47,11 @@ def _made(telling: Telling, make: Callable[[Alert], Made], name: str) -> Made | 
         return None
     try:
         return make(alert)
-    except Exception as error:  # noqa: BLE001
-        log.warning(f"told without {name}", alert_id=str(alert.alert_id), error=f"{type(error).__name__}: {error}")
+    except Exception as error:  # noqa: BLE001  whatever drawing trips over, the alert itself must go out
+        log.warning(
+            "told without what belongs to it",
+            missing=name,
+            alert_id=str(alert.alert_id),
+            error=f"{type(error).__name__}: {error}",
+        )
         return None

@@ -26,7 +26,7 @@ def unavailable() -> str | None:
     return None if find_spec("openvino") is not None else "openvino is not installed: pip install 'tocsin[openvino]'"
 
 
-def library() -> Any:
+def loaded() -> Any:
     """OpenVINO, kept from reporting to its makers that it was imported, as it does by default.
 
     Where its `openvino_telemetry` cannot be imported it takes a stub of its own that sends nothing.
@@ -48,7 +48,7 @@ class OpenVinoEngine:
     """
 
     def __init__(self, path: Path, arithmetic: Arithmetic, threads: int | None = None) -> None:
-        openvino = library()
+        openvino = loaded()
         used = threads or available_cores()
         self._name = f"openvino {openvino.__version__.split('-')[0]}, {arithmetic}, {used} threads"
         core = openvino.Core()

@@ -174,7 +174,7 @@ def test_openvino_computes_in_what_it_is_told(tmp_path: Path) -> None:
 def test_openvino_reports_to_nobody() -> None:
     """By default importing it sends an event to its makers."""
     code = (
-        "from encoders.runtimes.openvino import library; library().Core(); import sys;"
+        "from encoders.runtimes.openvino import loaded; loaded().Core(); import sys;"
         "print([name for name, module in sys.modules.items() if name.startswith('openvino_telemetry') and module])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
@@ -183,13 +183,13 @@ def test_openvino_reports_to_nobody() -> None:
 
 @needs_openvino
 def test_bf16_is_not_emulated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    library = openvino.library()
+    module = openvino.loaded()
 
-    class Plain(library.Core):
+    class Plain(module.Core):
         def get_property(self, *_args: object) -> list[str]:
             return ["FP32", "INT8"]
 
-    monkeypatch.setattr(library, "Core", Plain)
+    monkeypatch.setattr(module, "Core", Plain)
     with pytest.raises(EngineRefused, match=r"no bf16 products \(it has FP32, INT8\): use fp32"):
         openvino.OpenVinoEngine(tmp_path / "any.onnx", "bf16", 1)
 

@@ -251,7 +251,9 @@ def _appearance(case: _Case, here: History, everywhere: History) -> Threshold:
     if release is not None and len(release.changes) >= settings.least_background:
         median, sigma = centre_and_sigma(dot(release.changes, case.vector))
         score = median + settings.noise_sigmas * sigma
-        return case.without_history(score, floor, "release", len(here.changed))
+        # both scores from one background: an archive too young to say what changes may hold little else than events
+        brought = case.at_least(_unusual(dot(release.vectors, case.vector), settings))
+        return case.without_history(score, brought, "release", len(here.changed))
     for history in (here, everywhere):
         if len(history.vectors) >= settings.least_background:
             _, sigma = centre_and_sigma(dot(history.vectors, case.vector))

@@ -213,6 +213,18 @@ def test_a_small_archive_of_little_but_fires_does_not_call_fires_ordinary():
     assert calibrated(large, release=release).basis == "archive"
 
 
+def test_both_scores_are_of_one_background():
+    """Many places seen twice, most of them burnt: enough to say how they look, too few to say how they change."""
+    rng = np.random.default_rng(3)
+    ordinary = vectors_with(rng.normal(0.0, 0.03, 300), rng)
+    release = ReleaseBackground(ordinary, ordinary - vectors_with(rng.normal(0.0, 0.03, 300), rng))
+    young = landscape(14, 2, events=[(0, 12, 1, 0.5)])
+    assert len(young.vectors) >= RULES.large_background > len(young.changed)
+    found = calibrated(young, release=release)
+    assert found.basis == "release"
+    assert found.presence == calibrated(NOTHING, release=release).presence
+
+
 def test_a_small_area_borrows_from_everywhere():
     here = landscape(2, 3)
     found = calibrated(here, everywhere=landscape(10, 6))

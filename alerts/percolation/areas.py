@@ -85,7 +85,7 @@ class Areas:
         bitmap[self._tree.meeting(box)] = True
         bitmap[: len(self._settled)] &= self._settled
         loose = np.fromiter(self._loose, np.intp, len(self._loose))
-        bitmap[loose] = meet(self._boxes[loose], box)
+        bitmap[loose] = meet(self._boxes[loose].T, box)
         bitmap[EVERYWHERE] = True
         return bitmap
 

@@ -26,24 +26,27 @@ class PackedTree:
     def __init__(self, boxes: Doubles) -> None:
         """Pack boxes, (n, 4)."""
         self._order = _packed(boxes)
-        self._levels = [boxes[self._order]]
-        while len(self._levels[0]) > CHILDREN:
-            self._levels.insert(0, _parents(self._levels[0]))
+        levels = [boxes[self._order]]
+        while len(levels[0]) > CHILDREN:
+            levels.insert(0, _parents(levels[0]))
+        self._levels = [np.ascontiguousarray(level.T) for level in levels]
 
     def meeting(self, box: Doubles) -> Indexes:
         """Indexes of boxes, in no order, that meet this one, (4,); touching counts."""
-        found = np.arange(len(self._levels[0]))
+        found = np.arange(0)
         for depth, level in enumerate(self._levels):
-            if depth:
+            if depth and len(found) < self._levels[depth - 1].shape[1]:
                 children = (found[:, None] * CHILDREN + np.arange(CHILDREN)).ravel()
-                found = children[children < len(level)]
-            found = found[meet(level[found], box)]
+                children = children[children < level.shape[1]]
+                found = children[meet(level[:, children], box)]
+            else:  # everything above meets it: nothing to pick
+                found = np.flatnonzero(meet(level, box))
         return self._order[found]
 
 
 def meet(boxes: Doubles, box: Doubles) -> NDArray[np.bool_]:
-    """Whether each box, (n, 4), meets one, (4,); touching counts."""
-    west, south, east, north = boxes.T
+    """Whether each box, the columns of (4, n), meets one, (4,); touching counts."""
+    west, south, east, north = boxes
     return np.asarray((west <= box[2]) & (east >= box[0]) & (south <= box[3]) & (north >= box[1]))
 
 

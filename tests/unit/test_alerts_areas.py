@@ -26,7 +26,7 @@ def test_the_tree_finds_what_meets(seed: int, n: int) -> None:
     some[rng.random(n) < 0.2] = some[:1]
     tree = PackedTree(some)
     for box in (*boxes(rng, 5), *some[:3], np.array([-180.0, -90.0, 180.0, 90.0])):
-        assert sorted(tree.meeting(box).tolist()) == np.flatnonzero(meet(some, box)).tolist()
+        assert sorted(tree.meeting(box).tolist()) == np.flatnonzero(meet(some.T, box)).tolist()
 
 
 @settings(max_examples=30, deadline=None)

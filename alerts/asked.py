@@ -66,11 +66,16 @@ def asked(
         mode=parse_mode(mode),
         budget=budget if isinstance(budget, Budget) else parse_budget(budget),
         threshold=threshold,
-        wordings=tuple(dict.fromkeys(" ".join(wording.split()) for wording in wordings)),
+        wordings=tidy(wordings),
         like=tuple(like),
         unlike=tuple(unlike),
         created_at=datetime.now(UTC),
     )
+
+
+def tidy(wordings: Sequence[str]) -> tuple[str, ...]:
+    """Wordings without surplus blanks, each once."""
+    return tuple(dict.fromkeys(" ".join(wording.split()) for wording in wordings))
 
 
 def parse_budget(text: str) -> Budget:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
@@ -16,11 +16,11 @@ from uuid import UUID
 from sqlalchemy import Engine, delete, func, insert, select
 from sqlalchemy.orm import Session
 
-from alerts.asked import SENSORS, asked, checked, named_chips, parse_budget, parse_mode, parse_sensors
+from alerts.asked import SENSORS, asked, checked, named_chips, parse_budget, parse_mode, parse_sensors, tidy
 from alerts.locks import serialise
 from schemas.database import reading, transaction
 from schemas.errors import NotFound
-from schemas.geometry import GeoJSON
+from schemas.geometry import GeoJSON, read_area, to_geojson
 from schemas.messages import Budget, Mode, QueryStatus, StandingQuery
 from schemas.tables import QueryRow, ThresholdRow
 
@@ -109,29 +109,53 @@ def change(
     engine: Engine,
     name: str,
     *,
+    area: str | GeoJSON | None = None,
+    sensors: Sequence[str] | None = None,
     mode: str | None = None,
     budget: str | Budget | None = None,
     threshold: float | None = None,
-    sensors: Sequence[str] | None = None,
+    wordings: Sequence[str] | None = None,
+    without: Collection[str] = (),
 ) -> StandingQuery:
     """Change what a standing query fires on: its version grows, and its thresholds are computed anew.
+
+    Its incidents go on, so that nobody is told of them again; but with another mode it asks another question. What is
+    so already is left alone.
+
+    Args:
+        engine: The database.
+        name: Its id, or the first characters of it.
+        area: This and what follows as `add` has them; what is not given stays.
+        sensors: Of "s1" and "s2".
+        mode: "appearance" or "presence".
+        budget: Such as "2/week".
+        threshold: A person's own.
+        wordings: In place of those there are.
+        without: Of "area", "threshold" and "wordings", what is taken away.
 
     Raises:
         UsageError: a value that cannot be used.
         NotFound: no such query.
     """
+    given = {
+        "area": None if area is None else to_geojson(read_area(area)),
+        "sensors": None if sensors is None else parse_sensors(sensors),
+        "mode": None if mode is None else parse_mode(mode),
+        "budget": parse_budget(budget) if isinstance(budget, str) else budget,
+        "threshold": threshold,
+        "wordings": None if wordings is None else tidy(wordings),
+    }
+    new = {key: value for key, value in given.items() if value is not None}
+    new |= {key: StandingQuery.model_fields[key].default for key in without}
     with transaction(engine) as session:
         serialise(session, LOCK)
         row = _find(session, name)
         old = _message(row)
-        new = {
-            "mode": None if mode is None else parse_mode(mode),
-            "budget": parse_budget(budget) if isinstance(budget, str) else budget,
-            "sensors": None if sensors is None else parse_sensors(sensors),
-            "threshold": threshold,
-        }
-        given = {key: value for key, value in new.items() if value is not None}
-        query = checked(**{**dict(old), **given, "version": old.version + 1})
+        query = checked(**{**dict(old), **new})
+        if query == old:
+            return old
+        question = old.question if query.mode is old.mode else old.version + 1
+        query = query.model_copy(update={"version": old.version + 1, "question_version": question})
         session.execute(delete(ThresholdRow).where(ThresholdRow.query_id == query.query_id))
         _write(session, query)
     return query
@@ -265,6 +289,6 @@ def _message(row: QueryRow) -> StandingQuery:
 
 
 def _twin(query: StandingQuery) -> str:
-    """The same for queries that watch for the same sentence over the same area: SHA-256, hexadecimal."""
-    there = json.dumps(query.area, sort_keys=True)
-    return hashlib.sha256(f"{query.sentence.casefold()}\x1f{there}".encode()).hexdigest()
+    """The same for queries that watch for the same sentence over the same area, alike: SHA-256, hexadecimal."""
+    parts = (query.sentence.casefold(), json.dumps(query.area, sort_keys=True), query.mode.value, *query.sensors)
+    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()

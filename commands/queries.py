@@ -13,6 +13,7 @@ import typer
 
 from commands.options import AreaFile, Bbox, Data, Json, open_database, open_stack, parse_area
 from commands.output import note, print_json, say, table
+from schemas.errors import UsageError
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -191,6 +192,63 @@ def show(which: Which, data: Data = None, as_json: Json = False) -> None:
     for row in stored:
         if (missing := missing_history(row)) is not None:
             say(f"{row.sensor}: {missing}")
+
+
+@query.command("change", epilog="Example: tocsin query change 3f2a --budget 1/month")
+def change(
+    which: Which,
+    bbox: Bbox = None,
+    area: AreaFile = None,
+    everywhere: Annotated[bool, typer.Option("--everywhere", help="Take the area away.")] = False,
+    budget: Annotated[str | None, typer.Option(metavar="N/PERIOD", help="Alarms you can bear from now on.")] = None,
+    mode: Annotated[str | None, typer.Option(metavar="MODE", help="appearance or presence: another question.")] = None,
+    sensor: Annotated[list[str] | None, typer.Option(metavar="S", help="s1, s2 or both, instead of those now.")] = None,
+    threshold: Threshold = None,
+    by_budget: Annotated[bool, typer.Option("--by-budget", help="Take your own threshold away.")] = False,
+    also: Annotated[
+        list[str] | None, typer.Option(metavar="TEXT", help="In other words, instead of those there are.")
+    ] = None,
+    no_also: Annotated[bool, typer.Option("--no-also", help="Take the other wordings away.")] = False,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Change what a query fires on; it is in force with the next acquisition.
+
+    Incidents that stand go on, so nobody is told of them again; with another mode the query asks anew. To watch for
+    another sentence, add another query.
+    """
+    from alerts import queries
+
+    shape = parse_area(bbox, area)
+    for given, flag, option in (
+        (shape, everywhere, "--everywhere or an area"),
+        (threshold, by_budget, "--by-budget or --threshold"),
+        (also, no_also, "--no-also or --also"),
+    ):
+        if given is not None and flag:
+            raise UsageError(f"give {option}, not both")
+    if not any((shape, everywhere, budget, mode, sensor, by_budget, also, no_also)) and threshold is None:
+        raise UsageError("nothing to change: say what, such as --budget 1/month (tocsin query change --help)")
+    taken_away = {"area": everywhere, "threshold": by_budget, "wordings": no_also}
+    engine = open_database(open_stack(data))
+    found = queries.change(
+        engine,
+        which,
+        area=shape,
+        sensors=sensor,
+        mode=mode,
+        budget=budget,
+        threshold=threshold,
+        wordings=also,
+        without=[name for name, flag in taken_away.items() if flag],
+    )
+    if as_json:
+        print_json(describe(engine, found))
+        return
+    say(
+        f'query {str(found.query_id)[:8]}: "{found.sentence}", {found.mode}, {_budget(found)}, '
+        f"sensors {' '.join(found.sensors)}, {'in an area' if found.area else 'everywhere'}, version {found.version}"
+    )
 
 
 @query.command("pause")

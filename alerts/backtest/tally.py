@@ -64,7 +64,7 @@ class Candidate:
         scene = self.acquisition
         return Match(
             query_id=query.query_id,
-            query_version=query.version,
+            query_version=query.question,
             cell=self.cell,
             acquisition_id=scene.acquisition_id,
             physical_key=scene.physical_key,

@@ -97,7 +97,7 @@ def drift(
         since, promises = stated.get(query.query_id, (until, []))
         since = max(since, earliest)
         if promises and until - since >= SHORTEST:
-            moments = opened.get((query.query_id, query.version), [])
+            moments = opened.get((query.query_id, query.question), [])
             observed = sum(since <= moment < until for moment in moments)
             compared.append(_compare(query, since, until, observed, expected_alarms(promises, since, until)))
     return sorted(compared, key=lambda one: (one.chance, one.query.query_id))
@@ -204,11 +204,12 @@ def _forget(session: Session, query_id: UUID) -> int:
 
 
 def _too_many(one: Drift) -> str:
+    name = str(one.query.query_id)[:8]
     return (
         f'"{one.query.sentence}" alarmed {one.observed} times since {one.since:%Y-%m-%d}; its thresholds promised '
         f"{one.expected.alarms:.1f}, at most {one.expected.high:.1f}. Either it truly happens more often, or the "
-        f"ground has changed since they were computed. Look at its latest alerts; if they are false, pause it "
-        f"(tocsin query pause {str(one.query.query_id)[:8]}) or register it anew with a smaller budget."
+        f"ground has changed since they were computed. Look at its latest alerts; if they are false, give it a smaller "
+        f"budget (tocsin query change {name} --budget) or pause it (tocsin query pause {name})."
     )
 
 

@@ -155,7 +155,7 @@ def _known(session: Session, query: StandingQuery, new: Sequence[Match], rules: 
     south, north = float(lat.min()) - margin, float(lat.max()) + margin
     wanted = select(row.lon, row.lat, row.incident_id).where(
         row.query_id == query.query_id,
-        row.query_version == query.version,
+        row.query_version == query.question,
         row.sensing_at >= sensing_at - rules.window,
         row.sensing_at <= sensing_at + rules.window,
         row.lat >= south,
@@ -188,7 +188,7 @@ def _seniority(incident: IncidentRow) -> tuple[bool, bool, datetime, str]:
 
 def _open(session: Session, query: StandingQuery, members: Sequence[Match], now: datetime) -> IncidentRow:
     first = min(members, key=lambda match: match.cell)
-    row = fresh(session, query.query_id, query.version, first.cell, first.physical_key)
+    row = fresh(session, query.query_id, query.question, first.cell, first.physical_key)
     row.state = IncidentState.OPENED.value
     row.first_sensing_at = row.last_sensing_at = first.sensing_at
     row.opened_at = row.opened_at if row.sequence else now

@@ -200,7 +200,7 @@ def _scored(
         if one.query_id not in standing:
             continue
         query, threshold = standing[one.query_id]
-        if query.version != one.query_version:
+        if query.question != one.query_version:
             continue
         vectors = np.frombuffer(threshold.vector, "<f4").reshape(-1, seen.vectors.shape[1])
         products = vectors.astype(np.float64) @ seen.vectors[where[one.cell]].astype(np.float64)

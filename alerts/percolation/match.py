@@ -53,7 +53,7 @@ def _match(
     acquisition = batch.acquisition
     return Match(
         query_id=query.query_id,
-        query_version=query.version,
+        query_version=query.question,
         cell=batch.cells[row],
         acquisition_id=acquisition.acquisition_id,
         physical_key=acquisition.physical_key,

@@ -84,6 +84,7 @@ class _Facts:
     """What is held of a query's message: sensors as bits, in the order of `SENSORS`."""
 
     version: int
+    question: int
     appearance: bool
     sensors: int
     area: GeoJSON | None
@@ -114,7 +115,8 @@ class StandingQueries:
         self._slots: dict[bytes, int] = {}
         self._ids: list[bytes | None] = []
         self._free: list[int] = []
-        self._versions, self._appearance = Column(np.int32, 0), Column(np.bool_, False)
+        self._versions, self._questions = Column(np.int32, 0), Column(np.int32, 0)
+        self._appearance = Column(np.bool_, False)
         self._sensors, self._area = Column(np.uint8, 0), Column(np.int32, 0)
         self._areas = Areas()
         self._banks: dict[tuple[str, bool], Bank] = {}
@@ -165,7 +167,12 @@ class StandingQueries:
         missing = {key: slot for slot in wanted if slot not in self._messages and (key := self._ids[slot]) is not None}
         for query in self._read([UUID(bytes=key) for key in missing]):
             slot = missing[query.query_id.bytes]
-            held = {"version": int(self._versions.values[slot]), "mode": self._mode(slot), "status": QueryStatus.ACTIVE}
+            held = {
+                "version": int(self._versions.values[slot]),
+                "question_version": int(self._questions.values[slot]),
+                "mode": self._mode(slot),
+                "status": QueryStatus.ACTIVE,
+            }
             self._messages[slot] = query.model_copy(update=held)
         found = {slot: self._messages[slot] for slot in wanted}
         for slot in wanted:
@@ -241,7 +248,8 @@ class StandingQueries:
         slots = [self._slot(query_id.bytes) for query_id, _ in active]
         self._note_when(dict(zip((query_id for query_id, _ in active), slots, strict=True)), stored)
         for (query_id, facts), slot, area in zip(active, slots, areas, strict=True):
-            self._versions.values[slot], self._appearance.values[slot] = facts.version, facts.appearance
+            self._versions.values[slot], self._questions.values[slot] = facts.version, facts.question
+            self._appearance.values[slot] = facts.appearance
             self._sensors.values[slot], self._area.values[slot] = facts.sensors, area
             for release, each in self._entries(slot, stored.get(query_id, ())):
                 entries.setdefault((release, bool(self._appearance.values[slot])), []).append(each)
@@ -306,7 +314,7 @@ class StandingQueries:
         slot = self._free.pop() if self._free else len(self._ids)
         if slot == len(self._ids):
             self._ids.append(None)
-            for column in (self._versions, self._appearance, self._sensors, self._area):
+            for column in (self._versions, self._questions, self._appearance, self._sensors, self._area):
                 column.grow(slot + 1)
         self._slots[key], self._ids[slot] = slot, key
         return slot
@@ -373,7 +381,9 @@ def _facts(message: str) -> _Facts:
     """What is held of a query's message; checking the rest of it would take most of the start."""
     read = from_json(message)
     sensors = sum(1 << bit for bit, sensor in enumerate(SENSORS) if sensor in read["sensors"])
-    return _Facts(int(read["version"]), read["mode"] == Mode.APPEARANCE.value, sensors, read.get("area"))
+    version = int(read["version"])
+    question = int(read.get("question_version") or version)
+    return _Facts(version, question, read["mode"] == Mode.APPEARANCE.value, sensors, read.get("area"))
 
 
 def _sensor(name: str) -> Sensor:

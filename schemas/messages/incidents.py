@@ -20,6 +20,7 @@ class Match(Message):
 
     query_id: UUID
     query_version: int
+    """The query's question: the version since which it asks what it asked here."""
     cell: str
     acquisition_id: UUID
     physical_key: str
@@ -84,6 +85,7 @@ class Incident(Message):
     incident_id: UUID
     query_id: UUID
     query_version: int
+    """As its matches have it."""
     state: IncidentState
     cells: tuple[str, ...]
     sensors: tuple[Sensor, ...]

@@ -52,7 +52,9 @@ class StandingQuery(Message):
 
     query_id: UUID
     version: int = Field(ge=1)
-    """Grows with each change; alerts name the version that raised them."""
+    """Grows with each change."""
+    question_version: int | None = Field(default=None, ge=1)
+    """The version since which it has asked the same question (`question`); none: this one."""
     sentence: str = Field(min_length=1, max_length=500)
     area: dict[str, object] | None = None
     """GeoJSON geometry, lon/lat, split at the antimeridian; none: everywhere."""
@@ -69,3 +71,8 @@ class StandingQuery(Message):
     """Chips that look similar and are not meant."""
     status: QueryStatus = QueryStatus.ACTIVE
     created_at: AwareDatetime
+
+    @property
+    def question(self) -> int:
+        """What matches and incidents name as their query's version: a changed budget does not tell of them again."""
+        return self.question_version or self.version

@@ -24,7 +24,7 @@ class QueryRow(Base):
     message: Mapped[str] = mapped_column()
     """The `StandingQuery`, JSON."""
     twin: Mapped[str | None] = mapped_column(String(64), index=True)
-    """The same for queries with the same sentence and area: so that a twin is found among a hundred thousand."""
+    """The same for queries of the same sentence, area, mode and sensors: finds a twin among a hundred thousand."""
     revision: Mapped[int] = mapped_column(index=True)
     """Grows over all queries with every change: matchers read what is newer than what they hold."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)

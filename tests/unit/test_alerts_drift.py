@@ -107,7 +107,7 @@ def test_far_more_than_promised_is_told_once_and_cleared_when_it_is_over(engine:
     assert watch(engine, RULES, now=MONDAY + timedelta(days=3)) == 0
     (notice,) = standing_notices(engine)
     assert (notice.kind, notice.query_id) == (NoticeKind.DRIFT, query.query_id)
-    assert "25 times" in notice.text and "promised 4.0" in notice.text and "tocsin query pause" in notice.text
+    assert "25 times" in notice.text and "promised 4.0" in notice.text and "tocsin query change" in notice.text
     assert notice.details["observed"] == 25
     assert watch(engine, RULES, now=MONDAY + timedelta(weeks=9)) == 1
     assert standing_notices(engine) == []

@@ -416,12 +416,22 @@ def test_vectors_are_kept_only_for_the_allowed_lateness(watch: Watch):
     assert kept == {DAY0 + timedelta(days=3), DAY0 + timedelta(days=4)}
 
 
-def test_a_changed_query_looks_at_nothing_of_its_old_version(watch: Watch):
+def test_a_query_that_asks_something_else_looks_at_nothing_of_what_it_asked(watch: Watch):
     watch.see(0, {A: BURNT})
-    queries.change(watch.engine, str(watch.query.query_id), threshold=0.6)
+    queries.change(watch.engine, str(watch.query.query_id), mode="appearance")
     for day in (4, 8):
         watch.see(day, {A: CLEAR})
     assert watch.kinds == [OPENED]
+
+
+def test_a_changed_budget_or_threshold_tells_of_nothing_again(watch: Watch):
+    watch.see(0, {A: BURNT})
+    queries.change(watch.engine, str(watch.query.query_id), threshold=0.6, budget="1/month", sensors=["s2"])
+    watch.see(2, {A: BURNT})
+    assert len(watch.rows) == 1
+    for day in (4, 8):
+        watch.see(day, {A: CLEAR})
+    assert watch.kinds == [OPENED, CONFIRMED, RESOLVED]
 
 
 @pytest.mark.parametrize(("stop", "kinds"), [(queries.pause, [OPENED, EXPIRED]), (queries.remove, [OPENED])])

@@ -9,10 +9,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from alembic import command
+from alembic.config import Config
 from sqlalchemy import Engine, select
 
 from alerts import asked, queries
-from schemas.database import connect, migrate, reading
+from schemas.database import MIGRATIONS, connect, migrate, reading
 from schemas.errors import InvalidArea, NotFound, UsageError
 from schemas.messages import Mode, QueryStatus
 from schemas.tables import QueryRow
@@ -55,6 +57,25 @@ def test_a_twin_is_allowed_and_noted(engine: Engine):
     assert str(first.query_id)[:8] in second.notes[0]
     assert len(queries.list_queries(engine)) == 2
     assert queries.add(engine, "flooded streets").notes == ()
+    assert queries.add(engine, "flooded streets", area=SQUARE, mode="presence").notes == ()
+    assert queries.add(engine, "flooded streets", area=SQUARE, sensors=["s1"]).notes == ()
+
+
+def test_an_older_database_finds_twins_as_well(engine: Engine):
+    """Keys that a migration makes of stored messages are those that are made today."""
+    queries.add(engine, "Flooded streets", area=SQUARE, sensors=["s1"])
+    queries.add(engine, "überflutete Straßen", mode="presence")
+    with reading(engine) as session:
+        keys = set(session.scalars(select(QueryRow.twin)))
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["url"] = str(engine.url)
+    command.downgrade(config, "0008")
+    with reading(engine) as session:
+        assert keys.isdisjoint(session.scalars(select(QueryRow.twin)))
+    migrate(str(engine.url))
+    with reading(engine) as session:
+        assert set(session.scalars(select(QueryRow.twin))) == keys
 
 
 @pytest.mark.parametrize(
@@ -122,6 +143,24 @@ def test_a_change_makes_a_new_version(engine: Engine):
     changed = queries.change(engine, name, budget="1/month", sensors=["s1"], threshold=0.4)
     assert (changed.version, changed.budget.alarms, changed.sensors, changed.threshold) == (2, 1, ("s1",), 0.4)
     assert queries.show(engine, name) == changed
+
+
+def test_only_another_mode_is_another_question(engine: Engine):
+    query = queries.add(engine, "fire", area=SQUARE, threshold=0.3, wordings=["flames"]).query
+    name = str(query.query_id)
+    assert query.question == 1
+    assert queries.change(engine, name, budget="1/month", wordings=["blaze", " blaze"]).question == 1
+    other = queries.change(engine, name, mode="presence")
+    assert (other.version, other.question) == (3, 3)
+    bare = queries.change(engine, name, without=["area", "threshold", "wordings"])
+    assert (bare.area, bare.threshold, bare.wordings) == (None, None, ())
+    assert (bare.version, bare.question, bare.budget) == (4, 3, other.budget)
+    assert queries.change(engine, name, mode="presence", without=["area"]) == bare
+    with pytest.raises(UsageError, match="budget"):
+        queries.change(engine, name, budget="0/week")
+    with pytest.raises(InvalidArea):
+        queries.change(engine, name, area={"type": "Polygon", "coordinates": []})
+    assert queries.show(engine, name) == bare
 
 
 def test_unknown_and_ambiguous_names(engine: Engine):

@@ -57,6 +57,10 @@ def test_a_query_lives_and_ends(run: Run) -> None:
     assert added["area"]["type"] == "Polygon"
     assert json.loads(run("query", "pause", which, "--json").stdout)["status"] == "paused"
     assert json.loads(run("query", "resume", which, "--json").stdout)["status"] == "active"
+    changed = json.loads(run("query", "change", which, "--budget", "1/month", "--everywhere", "--json").stdout)
+    assert (changed["version"], changed["budget"]["per_days"], changed["area"]) == (2, 30.0, None)
+    assert "version 3" in run("query", "change", which, "--threshold", "0.3", "--also", "charred ground").stdout
+    assert json.loads(run("query", "change", which, "--by-budget", "--json").stdout)["threshold"] is None
     assert [q["query_id"] for q in json.loads(run("query", "list", "--json").stdout)] == [added["query_id"]]
     run("query", "remove", which)
     assert json.loads(run("query", "list", "--json").stdout) == []
@@ -73,6 +77,10 @@ def test_a_query_lives_and_ends(run: Run) -> None:
         (["query", "add", "fire", "--sensor", "s3"], "s3"),
         (["query", "add", "   "], "sentence"),
         (["query", "show", "ffffffff"], "tocsin query list"),
+        (["query", "change", "ffffffff", "--budget", "1/week"], "tocsin query list"),
+        (["query", "change", "ffffffff"], "nothing to change"),
+        (["query", "change", "ffffffff", "--budget", "often"], "2/week"),
+        (["query", "change", "ffffffff", "--bbox", "1,2,3,4", "--everywhere"], "not both"),
         (["query", "test", "fire", "--since", "yesterday"], "2026-06-01"),
         (["query", "test", "fire", "--budget", "often"], "2/week"),
         (["query", "lint", "  "], "sentence"),

@@ -9,22 +9,26 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 
+from pydantic import TypeAdapter, ValidationError
+
 from alerts.asked import SENSORS, asked
 from schemas.errors import UsageError
-from schemas.messages import Mode, StandingQuery
+from schemas.messages import ChipName, Mode, StandingQuery
 
 GeoJSON = dict[str, object]
+_CHIPS = TypeAdapter(tuple[ChipName, ...])
 
 MOST_FAULTS = 20
 """Faults of one file that are named; the others are counted."""
-_PROPERTIES = ("sentence", "budget", "mode", "sensors", "threshold", "wordings")
+_PROPERTIES = ("sentence", "budget", "mode", "sensors", "threshold", "wordings", "like", "unlike")
 
 
 def read_queries(text: str) -> list[StandingQuery]:
     """Every query of a file.
 
     A Feature's geometry is the area, `null` for everywhere; its properties are `sentence` and, where they differ from
-    what `tocsin query add` takes by itself, `budget`, `mode`, `sensors`, `threshold`, `wordings`.
+    what `query add` takes by itself, `budget`, `mode`, `sensors`, `threshold`, `wordings`, `like` and `unlike`: these
+    two are chips as `ChipName` has them, and say something where the archive has the same scenes.
 
     Args:
         text: The file.
@@ -103,6 +107,8 @@ def _query(feature: object) -> StandingQuery:
         sensors=_texts(properties, "sensors") or SENSORS,
         threshold=_number(properties, "threshold"),
         wordings=_texts(properties, "wordings"),
+        like=_chips(properties, "like"),
+        unlike=_chips(properties, "unlike"),
     )
 
 
@@ -129,6 +135,17 @@ def _number(properties: Mapping[str, object], name: str) -> float | None:
     return float(value)
 
 
+def _chips(properties: Mapping[str, object], name: str) -> tuple[ChipName, ...]:
+    try:
+        return _CHIPS.validate_python(properties.get(name, []))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, (name, *first["loc"])))
+        raise UsageError(
+            f"property {where!r}: {first['msg'].lower()}; a chip has cell, sensor and physical_key, as `export` has it"
+        ) from error
+
+
 def _feature(query: StandingQuery) -> GeoJSON:
     properties: GeoJSON = {
         "sentence": query.sentence,
@@ -140,4 +157,7 @@ def _feature(query: StandingQuery) -> GeoJSON:
         properties["threshold"] = query.threshold
     if query.wordings:
         properties["wordings"] = list(query.wordings)
+    for name, chips in (("like", query.like), ("unlike", query.unlike)):
+        if chips:
+            properties[name] = [chip.model_dump(mode="json") for chip in chips]
     return {"type": "Feature", "id": str(query.query_id), "geometry": query.area, "properties": properties}

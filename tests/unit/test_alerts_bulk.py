@@ -29,8 +29,12 @@ def collection(*features: object, **more: object) -> str:
 
 
 def test_every_property_is_read_and_written_back():
+    chip = {"cell": "33TWN4512", "sensor": "s2", "physical_key": "s2/33TWN/20260701"}
+    examples = {"like": [chip], "unlike": [{**chip, "cell": "33TWN4513"}]}
     text = collection(
-        feature("a", budget="1/month", mode="presence", sensors=["s1"], threshold=0.25, wordings=["b", "c"]),
+        feature(
+            "a", budget="1/month", mode="presence", sensors=["s1"], threshold=0.25, wordings=["b", "c"], **examples
+        ),
         feature("d", None),
     )
     one, other = read_queries(text)
@@ -38,7 +42,8 @@ def test_every_property_is_read_and_written_back():
     assert (one.budget.alarms, one.budget.per_days, one.wordings) == (1, 30, ("b", "c"))
     assert (other.area, other.sensors, other.mode, other.budget.per_days) == (None, ("s1", "s2"), "appearance", 7)
     again = read_queries(json.dumps(write_queries([one, other])))
-    kept = {"sentence", "area", "mode", "sensors", "threshold", "budget", "wordings"}
+    assert [each.cell for each in (*one.like, *one.unlike)] == ["33TWN4512", "33TWN4513"]
+    kept = {"sentence", "area", "mode", "sensors", "threshold", "budget", "wordings", "like", "unlike"}
     assert [q.model_dump(include=kept) for q in again] == [q.model_dump(include=kept) for q in (one, other)]
 
 
@@ -61,6 +66,8 @@ def test_one_feature_a_line(separator: str):
         (feature(sensors=["s3"]), "sensors s3"),
         (feature(sensors="s1"), "list of texts"),
         (feature(threshold="high"), "'threshold' is \"high\""),
+        (feature(like=["33TWN4512@item"]), "'like.0'"),
+        (feature(unlike=[{"cell": "33TWN4512", "sensor": "s3"}]), "'unlike.0.sensor'"),
         (feature(treshold=0.2), "unknown property 'treshold'"),
         ({"type": "Feature", "geometry": BOX}, "no properties"),
         (BOX, "no Feature"),

@@ -52,6 +52,7 @@ def main() -> None:
         publisher=publisher,
         every=[(timedelta(seconds=settings.retry_every_s), notifier.deliver_due)],
     )
+    notifier.close()
     publisher.close()
 
 

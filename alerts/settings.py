@@ -127,6 +127,13 @@ class NotifierSettings(BaseSettings):
     """Longest wait between attempts, seconds."""
     retry_every_s: float = Field(default=2, gt=0, le=600)
     """How often due deliveries are looked for, seconds."""
+    pictures_s: float = Field(default=60, ge=0, le=3600)
+    """So many seconds after it was due, a letter leaves without the pictures that are not drawn yet, and a STAC item
+    without its evidence. Twice what reading their pixels may take (`TOCSIN_EVIDENCE_MAIL_DEADLINE_S`): another alert
+    may be drawn before."""
+    places: int = Field(default=10, ge=1, le=50)
+    """Receivers that are told at the same time, each by a thread: one that uses up all of its time takes one place.
+    Kinds that wait for pictures or evidence (`email`, `stac`) have as many places of their own."""
     cap_sender: str = Field(default="tocsin@localhost", pattern=r"^[^\s<&,]+$")
     """Sender of CAP messages: who answers for them; an address of the operator's own domain."""
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Engine, Select, func, select
 
+from alerts.telling.deliveries import BEING_SENT
 from schemas.database import Base, reading
 from schemas.messages import DeliveryState
 from schemas.tables import AcquisitionRow, AlertRow, CursorRow, DeliveryRow, NoticeRow, OutboxRow, SourceRow
@@ -26,7 +27,7 @@ class Unfinished:
         acquisitions: Announced to the encoder and not yet matched.
         outbox: Messages that the broker has not acknowledged.
         alerts: Alerts and notices that the notifier has not seen.
-        deliveries: Deliveries that are due now.
+        deliveries: Deliveries that are due now, or being sent.
     """
 
     acquisitions: int
@@ -47,6 +48,7 @@ def unfinished(engine: Engine) -> Unfinished:
     """
     now = datetime.now(UTC)
     due = (DeliveryRow.next_attempt_at.is_(None)) | (DeliveryRow.next_attempt_at <= now)
+    due |= DeliveryRow.error == BEING_SENT
     with reading(engine) as session:
         return Unfinished(
             acquisitions=session.scalar(_count(AcquisitionRow).where(AcquisitionRow.state.in_(UNFINISHED))) or 0,

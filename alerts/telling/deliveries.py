@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Engine, select, update
+from sqlalchemy import ColumnElement, Engine, func, select, update
 from sqlalchemy.orm import Session
 
 from alerts.locks import serialise
@@ -52,6 +52,7 @@ class Due:
         together: All messages that are told in one, in order; empty where it is `told` alone.
         delivery_ids: The deliveries; empty where it is `delivery_id` alone.
         occasion: Empty where it is news; "repeat N" and "step N" where nobody has acknowledged it.
+        waited: How long it has been due.
     """
 
     delivery_id: UUID
@@ -61,6 +62,7 @@ class Due:
     together: tuple[Told, ...] = ()
     delivery_ids: tuple[UUID, ...] = ()
     occasion: str = ""
+    waited: timedelta = timedelta(0)
 
     @property
     def alert(self) -> Alert:
@@ -111,10 +113,23 @@ def plan(engine: Engine, told: Told, receivers: Sequence[str], now: datetime | N
     return len(rows)
 
 
+def waiting(engine: Engine, now: datetime) -> list[str]:
+    """Receivers that something is due to, who has waited longest first."""
+    wanted = (
+        select(DeliveryRow.receiver)
+        .where(DeliveryRow.state == _PENDING, DeliveryRow.next_attempt_at <= now)
+        .group_by(DeliveryRow.receiver)
+        .order_by(func.min(DeliveryRow.next_attempt_at), DeliveryRow.receiver)
+    )
+    with reading(engine) as session:
+        return list(session.scalars(wanted))
+
+
 def claim(
     engine: Engine,
     hold: timedelta,
     *,
+    receiver: str | None = None,
     together: Collection[str] = (),
     now: datetime | None = None,
     holder: str | None = None,
@@ -124,6 +139,7 @@ def claim(
     Args:
         engine: The database.
         hold: For how long it is ours; longer than an attempt can last.
+        receiver: Only what is due to this one; none: to anybody.
         together: Receivers that are told in one message what a route has gathered for them.
         now: The time; the clock's where none is given.
         holder: Who attempts it; this process where none is given.
@@ -132,12 +148,12 @@ def claim(
     with transaction(engine) as session:
         serialise(session, LOCK)  # what one notifier gathers, another one does not tear apart
         quiet = silences.in_force(session, now)
-        while (row := _next(session, now)) is not None:
+        while (row := _next(session, receiver, now)) is not None:
             rows = _gathered(session, row, now) if row.gathered and row.receiver in together else [row]
             passed = _passing(session, rows, quiet, now)
             session.flush()
             if passed:
-                return _take(passed, now + hold, holder or this_process())
+                return _take(passed, now, now + hold, holder or this_process())
     return None
 
 
@@ -262,15 +278,12 @@ def wait_after(attempt: int, settings: NotifierSettings) -> timedelta:
     return timedelta(seconds=seconds * random.uniform(0.8, 1.2))
 
 
-def _next(session: Session, now: datetime) -> DeliveryRow | None:
-    wanted = (
-        select(DeliveryRow)
-        .where(DeliveryRow.state == _PENDING, DeliveryRow.next_attempt_at <= now)
-        .order_by(DeliveryRow.sequence, DeliveryRow.next_attempt_at, DeliveryRow.delivery_id)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    )
-    return session.scalars(wanted).first()
+def _next(session: Session, receiver: str | None, now: datetime) -> DeliveryRow | None:
+    wanted = select(DeliveryRow).where(DeliveryRow.state == _PENDING, DeliveryRow.next_attempt_at <= now)
+    if receiver is not None:
+        wanted = wanted.where(DeliveryRow.receiver == receiver)
+    wanted = wanted.order_by(DeliveryRow.sequence, DeliveryRow.next_attempt_at, DeliveryRow.delivery_id)
+    return session.scalars(wanted.limit(1).with_for_update(skip_locked=True)).first()
 
 
 def _gathered(session: Session, row: DeliveryRow, now: datetime) -> list[DeliveryRow]:
@@ -299,9 +312,10 @@ def _passing(
     return passed
 
 
-def _take(passed: Sequence[tuple[DeliveryRow, Told]], until: datetime, holder: str) -> Due:
+def _take(passed: Sequence[tuple[DeliveryRow, Told]], now: datetime, until: datetime, holder: str) -> Due:
     """Claim deliveries that are told in one message."""
     rows = [row for row, _ in passed]
+    waited = max(now - (row.next_attempt_at or now) for row in rows)
     ids = tuple(row.delivery_id for row in rows)
     key = ids[0] if len(ids) == 1 else stable_id("digest", *sorted(map(str, ids)))
     for row in rows:
@@ -314,7 +328,7 @@ def _take(passed: Sequence[tuple[DeliveryRow, Told]], until: datetime, holder: s
     told = tuple(
         sorted((each for _, each in passed), key=lambda each: (began[id_of(each)], id_of(each), each.sequence))
     )
-    return Due(key, rows[0].receiver, rows[0].attempts, told[-1], told, ids, rows[0].occasion)
+    return Due(key, rows[0].receiver, rows[0].attempts, told[-1], told, ids, rows[0].occasion, waited)
 
 
 def _lives(holder: str) -> bool:

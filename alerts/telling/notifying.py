@@ -4,17 +4,18 @@ Flows in: messages as they come from Kafka, and the clock. Flows out: deliveries
 the ways of telling (`notify`).
 
     message → routes, windows (`dispatch`) → deliveries → needed? silenced? quiet? in order? (`stages`) → one attempt
-                                     repeats, steps (`reminders`) ↗
+                                     repeats, steps (`reminders`) ↗         in each receiver's own turn (`turns`) ↗
 
 Nothing of it lives in this process: it may be killed anywhere, and several may run side by side.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
-from threading import Lock
 
 import structlog
 from sqlalchemy import Engine
@@ -23,23 +24,27 @@ from alerts.settings import NotifierSettings
 from alerts.telling import deliveries, reminders
 from alerts.telling.kinds.kind import Bundle, Pictures, no_bundle, no_pictures
 from alerts.telling.notify import tell
-from alerts.telling.pictures import LONGEST
-from alerts.telling.receivers import Receiver, list_receivers
+from alerts.telling.receivers import Receiver, list_receivers, named
 from alerts.telling.told import Told, id_of, what
+from alerts.telling.turns import Turns
 from alerts.telling.webhook import ReceiverBusy
+from alerts.telling.workshop import Workshop
 from schemas.errors import DeliveryFailed, DeliveryRefused
 from schemas.messages import DeliveryState
 from schemas.notices import Notice
 
-LEASE_MARGIN = 2 * LONGEST + timedelta(seconds=30)
-"""Beyond the longest attempt: for pictures, of which the last is begun when their time is up, for the database and a
-busy machine. What a notifier of this host held when it died is due at its next start, whatever is left of this."""
+LEASE_MARGIN = timedelta(seconds=30)
+"""Beyond the longest attempt: for the database and a busy machine. What a notifier of this host held when it died is
+due at its next start, whatever is left of this."""
 
 log = structlog.get_logger(__name__)
 
 
 class Notifier:
-    """Delivers one after the other; safe to call from several threads."""
+    """Tells each receiver one thing after the other, and several receivers at once; safe to call from several threads.
+
+    What takes long, a slow receiver or a picture, is waited for in the turn of the receiver that it concerns.
+    """
 
     def __init__(
         self,
@@ -58,16 +63,18 @@ class Notifier:
             data: The data folder, for the receivers that are there when none is configured.
             settings: Timeouts and waits.
             clock: The time, aware; the machine's where none is given.
-            pictures: Draws an alert, for kinds of receivers that show pictures.
-            bundle: Packs its evidence, for kinds that keep it.
+            pictures: Draws an alert, for kinds of receivers that show pictures; never called twice at once.
+            bundle: Packs its evidence, for kinds that keep it; likewise.
         """
         self._engine, self._data, self._settings = engine, data, settings
         self._clock = clock or (lambda: datetime.now(UTC))
-        self._lock = Lock()
         self._pictures, self._bundle = pictures, bundle
+        self._workshop = Workshop()
+        self._quick = Turns(self._take, settings.places)
+        self._illustrated = Turns(self._take, settings.places)
 
     def handle(self, told: Told) -> None:
-        """Take a message up: its deliveries are on record when this returns, and have been attempted if they are due.
+        """Take a message up: its deliveries are on record when this returns, and those that are due have begun.
 
         Raises:
             StoreUnavailable: the database did not answer.
@@ -75,17 +82,54 @@ class Notifier:
         """
         receivers = list_receivers(self._engine, self._data)
         deliveries.plan(self._engine, told, [receiver.name for receiver in receivers], self._clock())
-        self.deliver_due()
+        self._begin(receivers)
 
     def deliver_due(self) -> None:
-        """Attempt everything that is due; a receiver that fails is left alone until its next turn."""
-        with self._lock:
-            receivers = {receiver.name: receiver for receiver in list_receivers(self._engine, self._data)}
-            together = [name for name, receiver in receivers.items() if receiver.way.gathers]
-            hold = timedelta(seconds=self._settings.timeout_s) + LEASE_MARGIN
-            reminders.remind(self._engine, self._clock())
-            while (due := deliveries.claim(self._engine, hold, together=together, now=self._clock())) is not None:
-                self._attempt(due, receivers.get(due.receiver))
+        """Begin to attempt everything that is due; a receiver that fails is left alone until its next turn.
+
+        Raises:
+            StoreUnavailable: the database did not answer, now or in a turn since the last call.
+            Exception: a bug in a turn since the last call.
+        """
+        for turns in (self._quick, self._illustrated):
+            turns.raise_error()
+        reminders.remind(self._engine, self._clock())
+        self._begin(list_receivers(self._engine, self._data))
+
+    def wait(self) -> None:
+        """Wait until all that has begun is over.
+
+        Raises:
+            Exception: as `deliver_due`.
+        """
+        for turns in (self._quick, self._illustrated):
+            turns.wait()
+
+    def close(self) -> None:
+        """Begin nothing more, and wait for the attempts that are in hand."""
+        for turns in (self._quick, self._illustrated):
+            turns.close()
+
+    def _begin(self, receivers: list[Receiver]) -> None:
+        """A turn for everybody who is to be told something now."""
+        illustrated = {receiver.name for receiver in receivers if receiver.way.illustrates}
+        for name in deliveries.waiting(self._engine, self._clock()):
+            (self._illustrated if name in illustrated else self._quick).begin(name)
+
+    def _take(self, name: str) -> bool:
+        """The turn of a receiver: one attempt of what is due first, and whether there was any."""
+        receiver = named(self._engine, self._data, name)
+        longest = timedelta(seconds=self._settings.timeout_s + self._settings.pictures_s)
+        due = deliveries.claim(
+            self._engine,
+            longest + LEASE_MARGIN,
+            receiver=name,
+            together=[name] if receiver is not None and receiver.way.gathers else [],
+            now=self._clock(),
+        )
+        if due is not None:
+            self._attempt(due, receiver)
+        return due is not None
 
     def _attempt(self, due: deliveries.Due, receiver: Receiver | None) -> None:
         if receiver is None:
@@ -103,8 +147,11 @@ class Notifier:
             "receiver": due.receiver,
             "attempt": due.attempt,
         }
+        until = time.monotonic() + self._settings.pictures_s - due.waited.total_seconds()
+        pictures = partial(self._workshop.made, self._pictures, until)
+        bundle = partial(self._workshop.made, self._bundle, until)
         try:
-            tell(self._engine, receiver, due, self._settings, self._pictures, self._bundle)
+            tell(self._engine, receiver, due, self._settings, pictures, bundle)
         except DeliveryRefused as error:
             deliveries.give_up(self._engine, due, str(error))
             log.warning("delivery refused", error=str(error), **fields)

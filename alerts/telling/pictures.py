@@ -1,6 +1,7 @@
 """An alert's pictures and evidence, or an alert without them: nobody waits for a picture to be told.
 
-Flows in: what is told. Flows out: pictures and a zip file, if they could be made. Stops before drawing (`evidence`).
+Flows in: what is told. Flows out: pictures and a zip file, if they could be made in time. Stops before making them
+(`workshop`, `evidence`).
 
 Drawing reads old files of others with large libraries. Whatever goes wrong in there, a bug of ours included, costs the
 pictures and is logged; the alert goes out.
@@ -8,37 +9,44 @@ pictures and is logged; the alert goes out.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 from typing import TypeVar
 
 import structlog
 
 from alerts.telling.kinds.kind import Picture, Telling
+from alerts.telling.letter import MOST_PICTURES
+from alerts.telling.workshop import OutOfTime
 from schemas.messages import Alert
 
 Made = TypeVar("Made")
 PNG = b"\x89PNG\r\n\x1a\n"
-LONGEST = timedelta(minutes=1)
-"""When several alerts are told in one, those that have no pictures after this time go without."""
 
 log = structlog.get_logger(__name__)
 
 
 def drawn(telling: Telling) -> Sequence[Picture]:
-    """The pictures of its alerts; none where there are none or they cannot be had now."""
-    until = time.monotonic() + LONGEST.total_seconds()
+    """The pictures of its alerts, as many as a letter shows; those that are there when its time is up, or none."""
     pictures: list[Picture] = []
     for part in telling.parts:
-        if time.monotonic() < until:
-            pictures += _made(part, part.pictures, "pictures") or ()
-    return [picture for picture in pictures if picture.png.startswith(PNG)]
+        if len(pictures) >= MOST_PICTURES:
+            break
+        try:
+            made = _made(part, part.pictures, "pictures") or ()
+        except OutOfTime:
+            _left_out(part, "pictures", "they were not drawn in time")
+            break
+        pictures += [picture for picture in made if picture.png.startswith(PNG)]
+    return pictures
 
 
 def packed(telling: Telling) -> bytes | None:
     """The evidence as a zip file; none where there is none or it cannot be had now."""
-    return _made(telling, telling.bundle, "evidence")
+    try:
+        return _made(telling, telling.bundle, "evidence")
+    except OutOfTime:
+        _left_out(telling, "evidence", "it was not packed in time")
+        return None
 
 
 def _made(telling: Telling, make: Callable[[Alert], Made], name: str) -> Made | None:
@@ -47,11 +55,12 @@ def _made(telling: Telling, make: Callable[[Alert], Made], name: str) -> Made | 
         return None
     try:
         return make(alert)
+    except OutOfTime:
+        raise
     except Exception as error:  # noqa: BLE001  whatever drawing trips over, the alert itself must go out
-        log.warning(
-            "told without what belongs to it",
-            missing=name,
-            alert_id=str(alert.alert_id),
-            error=f"{type(error).__name__}: {error}",
-        )
+        _left_out(telling, name, f"{type(error).__name__}: {error}")
         return None
+
+
+def _left_out(telling: Telling, name: str, error: str) -> None:
+    log.warning("told without what belongs to it", missing=name, alert_id=str(telling.subject_id), error=error)

@@ -137,10 +137,20 @@ def find(engine: Engine, data: Path, name: str) -> Receiver:
     Raises:
         NotFound: no receiver of that name.
     """
-    found = {receiver.name: receiver for receiver in list_receivers(engine, data)}
-    if name not in found:
+    found = named(engine, data, name)
+    if found is None:
         raise NotFound(f"no receiver {name!r}: `tocsin receiver list` shows them")
-    return found[name]
+    return found
+
+
+def named(engine: Engine, data: Path, name: str) -> Receiver | None:
+    """The same; none where there is no receiver of that name."""
+    with reading(engine) as session:
+        row = session.get(ReceiverRow, name)
+        configured = session.scalars(select(ReceiverRow.name).limit(1)).first() is not None
+    if row is not None:
+        return Receiver(row.name, restored(row.kind, row.settings))
+    return None if configured else next((each for each in _unconfigured(data) if each.name == name), None)
 
 
 def list_receivers(engine: Engine, data: Path) -> list[Receiver]:
@@ -152,8 +162,10 @@ def list_receivers(engine: Engine, data: Path) -> list[Receiver]:
     """
     with reading(engine) as session:
         rows = list(session.scalars(select(ReceiverRow).order_by(ReceiverRow.name)))
-    if rows:
-        return [Receiver(row.name, restored(row.kind, row.settings)) for row in rows]
+    return [Receiver(row.name, restored(row.kind, row.settings)) for row in rows] or _unconfigured(data)
+
+
+def _unconfigured(data: Path) -> list[Receiver]:
     folder = str(data.resolve() / "alerts")
     return [
         Receiver("cap", CapFiles(folder=folder)),

@@ -133,7 +133,7 @@ class Desk:
         self.told: list[Sent] = []
         self.down: set[str] = set()
         self._names: dict[object, str] = {}
-        self.notifier = Notifier(engine, data, NotifierSettings(), lambda: self.now)
+        self.notifier = Notifier(engine, data, NotifierSettings(places=1), lambda: self.now)
         receivers.add(engine, "screen", "terminal")
         for name in ("hook", "chief"):
             receivers.add(engine, name, "geojson", folder=data / name)
@@ -228,12 +228,14 @@ class Desk:
         """They come from Kafka."""
         for message in messages:
             self.notifier.handle(message)
+            self.notifier.wait()
 
     def pass_time(self, **length: float) -> list[Sent]:
         """Time passes, then the notifier looks what is due; what was told meanwhile."""
         before = len(self.told)
         self.now += timedelta(**length)
         self.notifier.deliver_due()
+        self.notifier.wait()
         return self.told[before:]
 
     def rows(self) -> list:
@@ -263,4 +265,5 @@ def desk(empty_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     made = Desk(engine, tmp_path, datetime(2031, 7, 1, 10, tzinfo=UTC))
     monkeypatch.setattr("alerts.telling.notifying.tell", made.take)
     yield made
+    made.notifier.close()
     engine.dispose()

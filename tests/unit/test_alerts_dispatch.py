@@ -9,6 +9,7 @@ import pytest
 from alerts.settings import NotifierSettings
 from alerts.telling import deliveries, routes
 from alerts.telling.notifying import Notifier
+from embedded.progress import unfinished
 from schemas.database import connect, reading, transaction
 from schemas.tables import NoticeRow, RouteRow
 
@@ -116,7 +117,7 @@ def test_a_restart_in_quiet_hours_changes_nothing(desk):
     desk.tell(desk.alert())
     engine = connect(str(desk.engine.url))
     deliveries.resume(engine)
-    desk.notifier = Notifier(engine, desk.data, NotifierSettings(), lambda: desk.now)
+    desk.notifier = Notifier(engine, desk.data, NotifierSettings(places=1), lambda: desk.now)
     assert desk.pass_time(hours=6) == []
     assert messages(desk.pass_time(hours=1)) == [("screen", (("fire", 1),))]
     engine.dispose()
@@ -275,6 +276,15 @@ def test_a_start_leaves_alone_what_a_living_notifier_is_sending(desk):
     by_holder = {row.holder: row.next_attempt_at for row in desk.rows()}
     assert by_holder[holders[0]] == by_holder[holders[1]] == desk.now + hold
     assert by_holder[holders[2]] < desk.now
+
+
+def test_what_is_being_sent_is_not_done_yet(desk):
+    deliveries.plan(desk.engine, desk.alert(), ["hook"], desk.now)
+    assert unfinished(desk.engine).deliveries == 0  # due in a summer to come
+    due = deliveries.claim(desk.engine, timedelta(minutes=1), now=desk.now)
+    assert unfinished(desk.engine).deliveries == 1
+    deliveries.delivered(desk.engine, due)
+    assert unfinished(desk.engine).deliveries == 0
 
 
 def test_a_receiver_without_a_form_for_notices_is_not_told_and_that_is_on_record(desk, tmp_path):

@@ -31,6 +31,7 @@ from alerts.telling.kinds.mail import Mail
 from alerts.telling.kinds.registry import made, restored
 from alerts.telling.notify import trial_alert
 from alerts.telling.notifying import Notifier
+from alerts.telling.workshop import OutOfTime
 from archive import open_archive
 from encoders.settings import EncoderSettings
 from schemas.database import connect, migrate, transaction
@@ -305,16 +306,31 @@ def test_drawing_may_take_longer_than_the_server_may(post, box):
     assert parts(box.got[0][1])["image/png"].get_content() == PNG
 
 
-def test_of_several_alerts_those_that_come_too_late_for_a_picture_go_without(post, box, monkeypatch):
-    monkeypatch.setattr("alerts.telling.pictures.LONGEST", timedelta(seconds=0.1))
+def test_of_several_alerts_those_that_come_too_late_for_a_picture_go_without(post, box):
+    asked: list[str] = []
 
     def slowly(drawn):
-        time.sleep(0.2)
+        asked.append(drawn.query)
+        if len(asked) > 1:
+            raise OutOfTime
         return [Picture("a.png", drawn.query, PNG)]
 
-    mail(post.address).tell(telling(alert(), alert(name="two"), pictures=slowly))
+    mail(post.address).tell(telling(alert(), alert(name="two"), alert(name="three"), pictures=slowly))
     text = parts(box.got[0][1])["text/plain"].get_content()
-    assert text.count("ALERT") == 0 and text.count("Picture:") == 1 and text.count("Opened:") == 2
+    assert text.count("ALERT") == 0 and text.count("Picture:") == 1 and text.count("Opened:") == 3
+    assert len(asked) == 2  # its time is up for all that follow
+
+
+def test_no_more_is_drawn_than_a_letter_shows(post, box):
+    asked: list[str] = []
+
+    def three(drawn):
+        asked.append(drawn.query)
+        return [Picture(f"{number}.png", drawn.query, PNG) for number in range(3)]
+
+    mail(post.address).tell(telling(*(alert(name=str(number)) for number in range(20)), pictures=three))
+    assert len(asked) == 3
+    assert parts(box.got[0][1])["text/plain"].get_content().count("Picture:") == 8
 
 
 def test_the_notifier_sends_the_pictures_that_the_evidence_draws(post, box, tmp_path):
@@ -338,7 +354,9 @@ def test_the_notifier_sends_the_pictures_that_the_evidence_draws(post, box, tmp_
             )
         )
     pictures = artist(engine, lambda: open_archive(stack), EvidenceSettings(), EncoderSettings())
-    Notifier(engine, tmp_path, NotifierSettings(), pictures=pictures).handle(message)
+    notifier = Notifier(engine, tmp_path, NotifierSettings(), pictures=pictures)
+    notifier.handle(message)
+    notifier.close()
     ((recipients, letter),) = box.got
     assert recipients == ["duty@example.org"]
     png = parts(letter)["image/png"]

@@ -181,8 +181,20 @@ def make_due(engine: Engine) -> None:
             row.next_attempt_at = NOW
 
 
+class Patient(Notifier):
+    """Returns when all that it has begun is over."""
+
+    def handle(self, told) -> None:
+        super().handle(told)
+        self.wait()
+
+    def deliver_due(self) -> None:
+        super().deliver_due()
+        self.wait()
+
+
 def notifier(engine: Engine, tmp_path: Path, **settings) -> Notifier:
-    return Notifier(engine, tmp_path, NotifierSettings(**{"timeout_s": 2, **settings}))
+    return Patient(engine, tmp_path, NotifierSettings(**{"timeout_s": 2, **settings}))
 
 
 def test_with_nothing_configured_the_terminal_and_two_folders_are_told_once(engine, tmp_path, capsys):

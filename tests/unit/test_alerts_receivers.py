@@ -341,6 +341,7 @@ def test_what_a_receiver_refuses_for_good_is_given_up_at_once(engine, tmp_path, 
     monkeypatch.setattr(kind.Webhook, "tell", refuse)
     working = Notifier(engine, tmp_path, NotifierSettings())
     working.handle(message)
+    working.wait()
     (lost,) = deliveries.failures(engine)
     assert (lost.attempts, lost.error) == (1, "refused for good")
     (refusal,) = list_refusals(engine, "ops")
@@ -353,6 +354,7 @@ def test_what_a_receiver_refuses_for_good_is_given_up_at_once(engine, tmp_path, 
     monkeypatch.setattr(kind.Webhook, "tell", accept)
     deliveries.redeliver(engine, receiver="ops")
     working.deliver_due()
+    working.wait()
     assert deliveries.failures(engine) == list_refusals(engine) == []
 
 

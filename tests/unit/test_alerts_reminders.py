@@ -100,7 +100,7 @@ def test_escalation_survives_a_restart_and_what_was_missed_is_told_once(desk):
     desk.route(steps=STEPS)
     desk.tell(desk.alert())
     engine = connect(str(desk.engine.url))
-    desk.notifier = Notifier(engine, desk.data, NotifierSettings(), lambda: desk.now)
+    desk.notifier = Notifier(engine, desk.data, NotifierSettings(places=1), lambda: desk.now)
     assert sorted(told(desk.pass_time(days=1))) == [
         ("chief", 1, "step 2"),
         ("hook", 1, "step 1"),

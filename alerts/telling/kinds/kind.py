@@ -42,7 +42,8 @@ class Picture:
 
 
 Pictures = Callable[[Alert], Sequence[Picture]]
-"""The pictures of an alert, the most telling first; none where there are none. Bounded in time by whoever gives it."""
+"""The pictures of an alert, the most telling first; none where there are none. Bounded in time by whoever gives it
+(`workshop`)."""
 Bundle = Callable[[Alert], bytes | None]
 """The evidence of an alert as a zip file, or none."""
 
@@ -159,6 +160,8 @@ class Kind(BaseModel, ABC):
     """Whether it has a form for notices."""
     gathers: ClassVar[bool] = False
     """Whether it can tell several messages at once."""
+    illustrates: ClassVar[bool] = False
+    """Whether it waits for pictures or evidence, which may take long."""
     hidden: ClassVar[frozenset[str]] = frozenset()
     """Settings that no operator gives."""
     target: ClassVar[str] = ""

@@ -50,6 +50,7 @@ class Mail(Kind):
 
     name: ClassVar[str] = "email"
     gathers: ClassVar[bool] = True
+    illustrates: ClassVar[bool] = True
     about: ClassVar[str] = "a letter with pictures, one thread for each incident"
     target: ClassVar[str] = "to"
 

@@ -42,6 +42,7 @@ class StacCollection(Kind):
     name: ClassVar[str] = "stac"
     about: ClassVar[str] = "a static STAC collection in a folder, one item for each incident"
     tells_notices: ClassVar[bool] = False
+    illustrates: ClassVar[bool] = True
     target: ClassVar[str] = "folder"
 
     folder: str = ""

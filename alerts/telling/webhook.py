@@ -69,14 +69,17 @@ def post(
         TIMESTAMP: str(timestamp),
         SIGNATURE: ",".join(sign(secret, timestamp, content) for secret in secrets),
     }
-    url = httpx.URL(address_of)
+    try:
+        url = httpx.URL(address_of)
+    except httpx.InvalidURL as error:
+        raise DeliveryFailed(f"its address cannot be used: {error}") from error
     port = url.port or (443 if url.scheme == "https" else 80)
     address = refuse_private(url.host, port, allow_private=allow_private)
     try:
         asyncio.run(_send(url, address, content, headers, timeout_s))
     except TimeoutError as error:
         raise DeliveryFailed(f"{url.host} took more than {timeout_s:g} s") from error
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except httpx.HTTPError as error:
         raise DeliveryFailed(f"{url.host}: {type(error).__name__}: {error}") from error
 
 
@@ -126,11 +129,12 @@ def _refuse(host: str, response: httpx.Response, said: str) -> None:
 
 def retry_after(value: str, now: datetime) -> timedelta | None:
     """Seconds or an HTTP date (RFC 9110, section 10.2.3), at most a day; none when it is neither."""
-    if value.strip().isdecimal():
-        return min(timedelta(seconds=min(int(value), 10**6)), LONGEST_RETRY_AFTER)
+    text = value.strip()
+    if text.isdecimal():
+        return LONGEST_RETRY_AFTER if len(text) > 6 else min(timedelta(seconds=int(text)), LONGEST_RETRY_AFTER)
     try:
         moment = parsedate_to_datetime(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return min(max(moment - now, timedelta(0)), LONGEST_RETRY_AFTER)

@@ -35,7 +35,7 @@ from schemas.database import connect, migrate, reading, transaction
 from schemas.errors import DeliveryFailed, NotFound, Rejected, UsageError
 from schemas.geometry import to_geojson
 from schemas.messages import Alert, Incident, IncidentState, Match, Mode, stable_id
-from schemas.tables import AlertRow, DeliveryRow
+from schemas.tables import AlertRow, DeliveryRow, ReceiverRow
 
 NOW = datetime(2026, 7, 1, 10, 30, 15, 250_000, tzinfo=UTC)
 CELLS = tuple(sorted(cell_at(14.5 + 0.015 * i, 41.2).id for i in range(3)))
@@ -301,6 +301,9 @@ def test_retry_after_is_read_as_the_standard_says():
     assert retry_after("Wed, 01 Jul 2026 11:30:15 GMT", NOW.replace(microsecond=0)) == timedelta(hours=1)
     assert retry_after("Wed, 01 Jul 2020 11:30:15 GMT", NOW) == timedelta(0)
     assert retry_after("9" * 40, NOW) == timedelta(days=1)
+    assert retry_after("9" * 5000, NOW) == timedelta(days=1)  # more digits than Python turns into a number
+    assert retry_after("Wed, 01 Jul 2026 11:30:15 +" + "9" * 30, NOW) is None
+    assert retry_after("Wed, " + "9" * 30 + " Jul 2026 11:30:15 GMT", NOW) is None
     assert retry_after("soon", NOW) is None
     assert retry_after("", NOW) is None
 
@@ -333,8 +336,21 @@ def flood(handler):
         pass
 
 
+def much_later(handler):
+    """A time to come again that is no number any more."""
+    handler.send_response(503)
+    handler.send_header("Retry-After", "9" * 5000)
+    handler.end_headers()
+
+
 @pytest.mark.parametrize(
-    ("answer", "reason"), [(redirect, "redirects are not followed"), (drip, "took more than"), (flood, "answered 500")]
+    ("answer", "reason"),
+    [
+        (redirect, "redirects are not followed"),
+        (drip, "took more than"),
+        (flood, "answered 500"),
+        (much_later, "answered 503"),
+    ],
 )
 def test_hostile_receivers_cost_one_short_attempt(engine, tmp_path, hook, answer, reason):
     receivers.add(engine, "ops", "webhook", url=hook.url, secret=SECRET, allow_private=True)
@@ -424,6 +440,8 @@ def test_secrets_are_made_kept_and_masked(engine, tmp_path):
         ({"url": "ftp://example.com/x"}, "https://"),
         ({"url": "https://user:pw@example.com/x"}, "user name"),
         ({"url": ""}, "https://"),
+        ({"url": "https://example.com/a\0b"}, "non-printable"),
+        ({"url": "https://example.com/" + "x" * 70_000}, "too long"),
         ({"url": "http://127.0.0.1:99999/", "allow_private": True}, "99999"),
         ({"url": "http://127.0.0.1/", "allow_private": True, "secret": "short"}, "16"),
     ],
@@ -431,6 +449,16 @@ def test_secrets_are_made_kept_and_masked(engine, tmp_path):
 def test_webhooks_that_are_refused(engine, settings, reason):
     with pytest.raises(UsageError, match=reason):
         receivers.add(engine, "ops", "webhook", **settings)
+
+
+def test_an_address_that_was_stored_unchecked_fails_its_attempts_only(engine, tmp_path):
+    with transaction(engine) as session:
+        settings = {"url": "https://example.com/a\0b", "secret": SECRET}
+        session.add(ReceiverRow(name="ops", kind="webhook", settings=settings, added_at=NOW))
+    message = alert()
+    store(engine, message)
+    notifier(engine, tmp_path).handle(message)
+    assert "its address cannot be used" in rows(engine)[0].error
 
 
 def test_receivers_that_are_refused(engine, tmp_path):

@@ -12,6 +12,7 @@ import secrets
 from typing import ClassVar, Self
 from urllib.parse import urlsplit
 
+import httpx
 from pydantic import Field
 
 from alerts.telling import webhook
@@ -104,7 +105,8 @@ def body(telling: Telling) -> bytes:
 def _check_url(url: str, allow_private: bool) -> None:
     try:
         parts = urlsplit(url)
-    except ValueError as error:
+        httpx.URL(url)  # what will be asked for it is stricter
+    except (ValueError, httpx.InvalidURL) as error:
         raise UsageError(f"webhook address {url!r}: {error}") from error
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
         raise UsageError(f"webhook address {url!r}: give https://HOST/PATH, without user name")

@@ -12,7 +12,7 @@ Nothing of it lives in this process: it may be killed anywhere, and several may 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,7 @@ from alerts.telling.told import Told, id_of, what
 from alerts.telling.turns import Turns
 from alerts.telling.webhook import ReceiverBusy
 from alerts.telling.workshop import Workshop
-from schemas.errors import DeliveryFailed, DeliveryRefused
+from schemas.errors import DeliveryRefused, StoreUnavailable, TocsinError
 from schemas.messages import DeliveryState
 from schemas.notices import Notice
 
@@ -152,15 +152,23 @@ class Notifier:
         bundle = partial(self._workshop.made, self._bundle, until)
         try:
             tell(self._engine, receiver, due, self._settings, pictures, bundle)
+        except StoreUnavailable:
+            raise
         except DeliveryRefused as error:
             deliveries.give_up(self._engine, due, str(error))
             log.warning("delivery refused", error=str(error), **fields)
-        except DeliveryFailed as error:
-            wait = deliveries.wait_after(due.attempt, self._settings)
-            if isinstance(error, ReceiverBusy):
-                wait = max(wait, error.retry_after)
-            deliveries.failed(self._engine, due, str(error), wait, self._settings.max_attempts, self._clock())
-            log.warning("delivery failed", error=str(error), next_attempt_in_s=round(wait.total_seconds(), 1), **fields)
+        except TocsinError as error:
+            self._failed(due, error, str(error), fields)
+        except Exception as error:  # one receiver must not silence all the others
+            log.error("a bug in telling", exc_info=error, **fields)
+            self._failed(due, error, f"a bug in telling it ({type(error).__name__}): see the notifier's log", fields)
         else:
             deliveries.delivered(self._engine, due)
             log.info("delivered", **fields)
+
+    def _failed(self, due: deliveries.Due, error: Exception, reason: str, fields: Mapping[str, object]) -> None:
+        wait = deliveries.wait_after(due.attempt, self._settings)
+        if isinstance(error, ReceiverBusy):
+            wait = max(wait, error.retry_after)
+        deliveries.failed(self._engine, due, reason, wait, self._settings.max_attempts, self._clock())
+        log.warning("delivery failed", error=reason, next_attempt_in_s=round(wait.total_seconds(), 1), **fields)

@@ -18,7 +18,7 @@ from alerts.telling.notifying import Notifier
 from alerts.telling.pictures import PNG, drawn, packed
 from alerts.telling.turns import Turns
 from alerts.telling.workshop import OutOfTime, Workshop
-from schemas.errors import StoreUnavailable
+from schemas.errors import StoreUnavailable, UsageError
 
 LONG_S = 30
 """Nothing here takes so long, unless the test fails."""
@@ -126,6 +126,47 @@ def test_a_receiver_that_takes_all_its_time_holds_no_other_one_up(desk, start, g
     notifier.wait()
     assert len(Board.told) == len(desk.rows()) == 9
     assert {row.state for row in desk.rows()} == {"delivered"}
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ZeroDivisionError("secret"), "a bug in telling it (ZeroDivisionError): see the notifier's log"),
+        (UsageError("the file holds no certificates"), "the file holds no certificates"),
+    ],
+)
+def test_what_one_kind_trips_over_silences_nobody_else(desk, start, monkeypatch, error, reason):
+    receivers.add(desk.engine, "broken", "board")
+    receivers.add(desk.engine, "quick", "board")
+
+    def tell(self, telling):
+        if telling.receiver == "broken":
+            raise error
+        self.note(telling)
+
+    monkeypatch.setattr(Board, "tell", tell)
+    notifier = start()
+    notifier.handle(desk.alert())
+    notifier.wait()
+    notifier.deliver_due()  # no error is left to end the service
+    assert [(row.receiver, row.state, row.error) for row in desk.rows()] == [
+        ("broken", "pending", reason),
+        ("quick", "delivered", None),
+    ]
+
+
+def test_a_database_that_is_away_is_no_failure_of_the_receiver(desk, start, monkeypatch):
+    receivers.add(desk.engine, "quick", "board")
+
+    def tell(self, telling):
+        raise StoreUnavailable("away")
+
+    monkeypatch.setattr(Board, "tell", tell)
+    notifier = start()
+    notifier.handle(desk.alert())
+    with pytest.raises(StoreUnavailable):
+        notifier.wait()
+    assert [row.error for row in desk.rows()] == [deliveries.BEING_SENT]
 
 
 def test_messages_of_an_alert_stay_in_order_while_several_threads_ask_for_turns(desk, start):

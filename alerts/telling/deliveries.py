@@ -38,6 +38,7 @@ LONGEST_ERROR = 2000
 MAX_TOGETHER = 200
 """Messages told in one: the rest come in the next."""
 _PENDING = DeliveryState.PENDING.value
+_AT_ONCE, _AFTER_OTHERS = timedelta(0), timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,9 @@ def claim(
     now: datetime | None = None,
     holder: str | None = None,
 ) -> Due | None:
-    """Take the next delivery that is due and passes all `stages`, the first messages of all alerts before the later.
+    """Take the next delivery that is due and passes all `stages`.
+
+    What has waited longest comes first; at the same moment the first messages of all alerts before the later.
 
     Args:
         engine: The database.
@@ -172,6 +175,8 @@ def delivered(engine: Engine, due: Due) -> None:
 def failed(engine: Engine, due: Due, reason: str, wait: timedelta, most: int, now: datetime | None = None) -> None:
     """The receiver did not take it: all that is due to it waits as well, and what has waited too often is given up.
 
+    Next time something else is tried first: where a receiver takes all but one message, that one alone is given up.
+
     Args:
         engine: The database.
         due: What was attempted.
@@ -193,9 +198,9 @@ def failed(engine: Engine, due: Due, reason: str, wait: timedelta, most: int, no
             .with_for_update()  # not what another notifier claims meanwhile
         )
         for row in session.scalars(rows):
-            if row.delivery_id not in due.ids:
-                row.attempts += 1
-            row.error, row.next_attempt_at = reason[:LONGEST_ERROR], now + wait
+            tried = row.delivery_id in due.ids
+            row.attempts += not tried
+            row.error, row.next_attempt_at = reason[:LONGEST_ERROR], now + wait + (_AFTER_OTHERS if tried else _AT_ONCE)
             if row.attempts >= most:
                 row.state, row.next_attempt_at = DeliveryState.FAILED.value, None
 
@@ -282,7 +287,7 @@ def _next(session: Session, receiver: str | None, now: datetime) -> DeliveryRow 
     wanted = select(DeliveryRow).where(DeliveryRow.state == _PENDING, DeliveryRow.next_attempt_at <= now)
     if receiver is not None:
         wanted = wanted.where(DeliveryRow.receiver == receiver)
-    wanted = wanted.order_by(DeliveryRow.sequence, DeliveryRow.next_attempt_at, DeliveryRow.delivery_id)
+    wanted = wanted.order_by(DeliveryRow.next_attempt_at, DeliveryRow.sequence, DeliveryRow.delivery_id)
     return session.scalars(wanted.limit(1).with_for_update(skip_locked=True)).first()
 
 

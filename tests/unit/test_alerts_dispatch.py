@@ -11,6 +11,7 @@ from alerts.telling import deliveries, routes
 from alerts.telling.notifying import Notifier
 from embedded.progress import unfinished
 from schemas.database import connect, reading, transaction
+from schemas.errors import DeliveryFailed
 from schemas.tables import NoticeRow, RouteRow
 
 NIGHT = "22:00-07:00 Europe/Berlin"
@@ -276,6 +277,27 @@ def test_a_start_leaves_alone_what_a_living_notifier_is_sending(desk):
     by_holder = {row.holder: row.next_attempt_at for row in desk.rows()}
     assert by_holder[holders[0]] == by_holder[holders[1]] == desk.now + hold
     assert by_holder[holders[2]] < desk.now
+
+
+def test_one_message_that_is_never_taken_does_not_take_the_others_with_it(desk, monkeypatch):
+    """Those that wait with it would be given up unattempted, if it came first each time."""
+    alerts = [desk.alert(str(number)) for number in range(6)]
+    for each in alerts:
+        deliveries.plan(desk.engine, each, ["hook"], desk.now)
+    poison = min(desk.rows(), key=lambda row: row.delivery_id).delivery_id
+    taken = desk.take
+
+    def take(engine, receiver, due, *more):
+        if due.delivery_id == poison:
+            raise DeliveryFailed("hook answered 413")
+        taken(engine, receiver, due, *more)
+
+    monkeypatch.setattr("alerts.telling.notifying.tell", take)
+    assert desk.pass_time() == []  # it happens to be the first
+    assert len(desk.pass_time(seconds=30)) == 5
+    for _ in range(40):
+        desk.pass_time(hours=1)
+    assert sorted(row.state for row in desk.rows()) == ["delivered"] * 5 + ["failed"]
 
 
 def test_what_is_being_sent_is_not_done_yet(desk):

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Engine, Select, func, select
 
-from alerts.telling.deliveries import BEING_SENT
+from alerts.telling.stages import BEING_SENT
 from schemas.database import Base, reading
 from schemas.messages import DeliveryState
 from schemas.tables import AcquisitionRow, AlertRow, CursorRow, DeliveryRow, NoticeRow, OutboxRow, SourceRow

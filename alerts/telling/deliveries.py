@@ -24,15 +24,13 @@ from alerts.locks import serialise
 from alerts.settings import NotifierSettings
 from alerts.telling import silences
 from alerts.telling.dispatch import arrange
-from alerts.telling.stages import Passing, passes
+from alerts.telling.stages import BEING_SENT, Passing, passes
 from alerts.telling.told import Told, id_of, row_of, stored, what
 from schemas.database import reading, transaction
 from schemas.errors import NotFound, Rejected
 from schemas.messages import Alert, DeliveryState, stable_id
 from schemas.tables import DeliveryRow, SilenceRow
 
-BEING_SENT = "being sent"
-"""Stands in `error` while an attempt runs."""
 LOCK = "claim deliveries"
 LONGEST_ERROR = 2000
 MAX_TOGETHER = 200

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from alerts.telling import silences
@@ -25,6 +25,10 @@ from alerts.telling.told import Told
 from schemas.messages import DeliveryState, utc
 from schemas.tables import DeliveryRow, SilenceRow
 
+BEING_SENT = "being sent"
+"""Stands in `error` while an attempt runs."""
+LOOK_AGAIN = timedelta(seconds=1)
+"""While another notifier has the earlier message in hand: it may be done long before its hold on it ends."""
 _PENDING = DeliveryState.PENDING.value
 
 
@@ -82,19 +86,20 @@ def awake(passing: Passing) -> bool:
 
 def in_order(passing: Passing) -> bool:
     """A message waits for the earlier ones of its alert to the same receiver."""
-    row = passing.row
-    earlier = passing.session.scalar(
-        select(func.max(DeliveryRow.next_attempt_at)).where(
-            DeliveryRow.alert_id == row.alert_id,
-            DeliveryRow.receiver == row.receiver,
-            DeliveryRow.sequence < row.sequence,
-            DeliveryRow.state == _PENDING,
-            DeliveryRow.delivery_id.not_in(passing.before),
-        )
+    row, now = passing.row, passing.now
+    wanted = select(DeliveryRow.next_attempt_at, DeliveryRow.error).where(
+        DeliveryRow.alert_id == row.alert_id,
+        DeliveryRow.receiver == row.receiver,
+        DeliveryRow.sequence < row.sequence,
+        DeliveryRow.state == _PENDING,
+        DeliveryRow.delivery_id.not_in(passing.before),
     )
-    if earlier is not None:
-        row.next_attempt_at = max(earlier, passing.now) + timedelta(milliseconds=1)
-    return earlier is None
+    earlier = [
+        now + LOOK_AGAIN if error == BEING_SENT else due or now for due, error in passing.session.execute(wanted)
+    ]
+    if earlier:
+        row.next_attempt_at = max(now, *earlier) + timedelta(milliseconds=1)
+    return not earlier
 
 
 STAGES: tuple[Callable[[Passing], bool], ...] = (needed, audible, awake, in_order)

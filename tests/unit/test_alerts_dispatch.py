@@ -300,6 +300,17 @@ def test_one_message_that_is_never_taken_does_not_take_the_others_with_it(desk, 
     assert sorted(row.state for row in desk.rows()) == ["delivered"] * 5 + ["failed"]
 
 
+def test_a_later_message_does_not_wait_out_what_another_notifier_has_done_long_ago(desk):
+    first, second = desk.alert(), desk.alert(sequence=2)
+    deliveries.plan(desk.engine, first, ["hook"], desk.now)
+    due = deliveries.claim(desk.engine, timedelta(minutes=2), now=desk.now, holder="elsewhere/1")
+    deliveries.plan(desk.engine, second, ["hook"], desk.now)
+    assert desk.pass_time() == []  # not before the first
+    assert desk.pass_time(seconds=2) == []
+    deliveries.delivered(desk.engine, due)
+    assert messages(desk.pass_time(seconds=2)) == [("hook", (("fire", 2),))]
+
+
 def test_what_is_being_sent_is_not_done_yet(desk):
     deliveries.plan(desk.engine, desk.alert(), ["hook"], desk.now)
     assert unfinished(desk.engine).deliveries == 0  # due in a summer to come

@@ -67,11 +67,12 @@ def touches(told: Told, area: BaseGeometry) -> bool:
 
 
 def within(told: Told, area: BaseGeometry) -> bool:
-    """Whether all of it lies in an area: every cell's centre, or the outline of a notice; False where it has none."""
-    if isinstance(told, Alert):
+    """Whether all of it lies in an area: every cell's centre, or, where it has no cells, its outline; False without."""
+    if isinstance(told, Alert) and told.incident.cells:
         places = centres(told.incident.cells)
         return bool(shapely.contains_xy(area, places[:, 0], places[:, 1]).all())
-    return told.geometry is not None and bool(shapely.covers(area, shape(told.geometry)))
+    outline = None if told.geometry is None else shape(told.geometry)
+    return outline is not None and not outline.is_empty and bool(shapely.covers(area, outline))
 
 
 def row_of(session: Session, told: Told) -> AlertRow | NoticeRow | None:

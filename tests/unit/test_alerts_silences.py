@@ -6,11 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import shapely
-from shapely.geometry import mapping
+from shapely.geometry import mapping, shape
 
 from alerts import queries
 from alerts.incidents.listing import show_alert
 from alerts.telling import silences
+from alerts.telling.told import within
 from schemas.cells import cell_at
 from schemas.errors import InvalidArea, NotFound, UsageError
 from schemas.messages import stable_id
@@ -159,3 +160,19 @@ def test_areas_queries_and_ids_that_are_refused(desk):
     for name in ("abcd", "", "abc"):
         with pytest.raises(NotFound, match="0 silences begin"):
             silences.end(desk.engine, name, "Ada")
+
+
+@pytest.mark.parametrize(
+    ("place", "silenced"),
+    [
+        (mapping(shapely.box(14.45, 41.15, 14.5, 41.2)), True),
+        (mapping(shapely.box(14.45, 41.15, 14.8, 41.2)), False),
+        ({"type": "GeometryCollection", "geometries": []}, False),
+    ],
+)
+def test_an_alert_that_has_no_cells_left_lies_where_its_outline_does(desk, place, silenced):
+    """No cell at all is no cell outside: every area would keep its retraction from people."""
+    message = desk.alert()
+    incident = message.incident.model_copy(update={"cells": ()})
+    left = message.model_copy(update={"incident": incident, "geometry": place})
+    assert within(left, shape(HERE)) is silenced

@@ -485,6 +485,23 @@ def test_hostile_servers_cost_one_short_attempt(behaviour, reason):
     assert len(str(failure.value)) < 400
 
 
+def test_all_addresses_of_a_server_have_one_time_together(monkeypatch):
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"192.0.2.{number}", 25)) for number in range(4)]
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: found)
+    given: list[tuple[str, float]] = []
+
+    def silent(address, timeout):
+        given.append((address[0], timeout))
+        raise TimeoutError("timed out")
+
+    monkeypatch.setattr("socket.create_connection", silent)
+    with pytest.raises(DeliveryFailed, match="took more than"):
+        mail("mail.example.org:25").tell(telling(timeout_s=60))
+    assert [address for address, _ in given] == [f"192.0.2.{number}" for number in range(4)]
+    for (_, timeout), share in zip(given, (4, 3, 2, 1), strict=True):  # of what is left, and no time has passed
+        assert 0 < timeout <= 60 / share
+
+
 def test_a_server_that_is_not_there():
     with pytest.raises(DeliveryFailed, match="ConnectionRefusedError"):
         mail("127.0.0.1:9").tell(telling())

@@ -16,6 +16,7 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
+from alerts.evidence.unsigned import without_signatures
 from encoders.assets import Fetcher
 from encoders.chips import ChipBlock
 from encoders.reading import read_cells
@@ -83,7 +84,7 @@ def _scene(
         try:
             block = read_cells(acquisition, [cell_of(cell) for cell in cells], limits, fetcher)
         except (Rejected, Retryable) as error:
-            reason = str(error)
+            reason = without_signatures(str(error), [asset.href for asset in acquisition.assets.values()])
         else:
             return _seen(acquisition, cells, block)
         finally:

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from alerts.evidence.explain import Explanation, Shown
 from alerts.evidence.told import Line, Told
+from alerts.evidence.unsigned import unsigned
 from encoders.bands import SENTINEL_1, SENTINEL_2
 from schemas.messages import Acquisition, Embedding, Match, utc
 
@@ -128,5 +129,8 @@ def _point(point: Embedding | None) -> Json | None:
 
 
 def _acquisition(one: Acquisition) -> Json:
-    """Without its footprint and hosts: those are the catalogue's."""
-    return one.model_dump(mode="json", exclude={"footprint", "allowed_hosts"})
+    """Without its footprint and hosts, which are the catalogue's, and without what its hrefs are signed with."""
+    shown: Json = one.model_dump(mode="json", exclude={"footprint", "allowed_hosts"})
+    for asset in shown["assets"].values():
+        asset["href"] = unsigned(asset["href"])
+    return shown

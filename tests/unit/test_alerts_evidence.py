@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from lxml import etree
 from PIL import Image
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
 from alerts.evidence import artist, packer
 from alerts.evidence import explain as explain_module
@@ -24,6 +24,7 @@ from alerts.evidence.bundle import bundle, document, path_of, write
 from alerts.evidence.enclosed import within
 from alerts.evidence.explain import Explanation, Sources, explain
 from alerts.evidence.told import find_alert, told
+from alerts.evidence.unsigned import unsigned
 from alerts.evidence.words import lines
 from alerts.incidents.announce import outline
 from alerts.settings import EvidenceSettings
@@ -690,3 +691,44 @@ def test_the_bundle_for_messages_has_the_same_few_pictures(world: World) -> None
     made = json.loads(files["provenance.json"])
     assert [name for name in files if name.endswith(".png")] == ["pictures/map.png"]
     assert (made["occlusion"], made["lookalikes"], made["encoder_release"]) == ([], [], None)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_what_a_catalogue_signs_its_hrefs_with_stays_out_of_the_bundle(
+    world: World, file_server: FileServer, there: bool
+) -> None:
+    with transaction(world.engine) as session:
+        for row in session.scalars(select(AcquisitionRow)):
+            message = json.loads(row.message)
+            for asset in message["assets"].values():
+                name = asset["href"] if there else f"{asset['href']}.gone"
+                asset["href"] = f"{name}?id=7&X-Amz-Signature=opensesame&token=opensesame"
+            row.message = json.dumps(message)
+    explanation = world.explain()
+    assert bool(explanation.left_out) is not there
+    files = unzipped(bundle(explanation, "duty@example.org"))
+    assert [name for name, content in files.items() if b"opensesame" in content] == []
+    hrefs = [
+        asset["href"]
+        for one in json.loads(files["provenance.json"])["acquisitions"]
+        for asset in one["assets"].values()
+    ]
+    assert hrefs and all(href.endswith("?id=7") for href in hrefs)
+
+
+@pytest.mark.parametrize(
+    ("href", "shown"),
+    [
+        ("https://example.org/B08.tif", "https://example.org/B08.tif"),
+        ("https://user:pw@example.org:8443/B08.tif?x=1", "https://example.org:8443/B08.tif?x=1"),
+        ("https://example.org/B08.tif?Signature=a&Expires=1&uuid=u", "https://example.org/B08.tif?uuid=u"),
+        (
+            "https://a.blob.core.windows.net/c/B08.tif?sv=1&sig=a%2Bb&se=2&sp=r",
+            "https://a.blob.core.windows.net/c/B08.tif",
+        ),
+        ("s3://bucket/a key/B08.jp2", "s3://bucket/a key/B08.jp2"),
+        ("https://[broken/B08.tif?sig=a", "https://[broken/B08.tif"),
+    ],
+)
+def test_hrefs_are_shown_without_what_opens_a_door(href: str, shown: str) -> None:
+    assert unsigned(href) == shown

@@ -14,6 +14,7 @@ from uuid import UUID
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
+from alerts.locks import serialise
 from schemas import outbox
 from schemas.database import reading
 from schemas.messages import StandingQuery, stable_id
@@ -22,6 +23,8 @@ from schemas.outbox import Sender
 from schemas.publisher import Outgoing
 from schemas.tables import NoticeRow
 from schemas.topics import NOTICES
+
+LOCK = "notices"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,8 @@ def republish_notices(engine: Engine, publisher: Sender) -> int:
 
 
 def _last(session: Session, notice_id: UUID) -> NoticeRow | None:
+    """What was said of a matter last; nobody else says anything until the transaction ends."""
+    serialise(session, LOCK)
     wanted = select(NoticeRow).where(NoticeRow.notice_id == notice_id).order_by(NoticeRow.sequence.desc()).limit(1)
     return session.scalars(wanted).first()
 

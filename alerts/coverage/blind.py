@@ -23,7 +23,6 @@ from alerts import queries
 from alerts.coverage.blindness import blindness, limit_days, told_blind, told_seen_again, unseen_share, usual_gap
 from alerts.coverage.fold import drop_raw, fold
 from alerts.coverage.ground import Ground, ground_of
-from alerts.locks import serialise
 from alerts.notices import Finding, Matter, clear_notice, raise_notice, standing_notices
 from alerts.settings import CoverageSettings
 from schemas.database import reading, transaction
@@ -130,7 +129,6 @@ class BlindWatch:
                 return 0
             change, finding = raise_notice, told_blind(query, found)
         with transaction(self._engine) as session:
-            serialise(session, "notices")
             told = change(session, matter, finding)
         if told is not None:
             log.warning("seen again" if told.cleared else "blind", query_id=str(query.query_id), text=told.text)
@@ -156,7 +154,6 @@ class BlindWatch:
             )
             text = f"no longer watched for blindness: '{notice.query}' was paused, removed or given other sensors"
             with transaction(self._engine) as session:
-                serialise(session, "notices")
                 written += clear_notice(session, Matter(notice.kind, query, notice.subject), Finding(text)) is not None
         return written
 

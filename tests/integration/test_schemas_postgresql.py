@@ -23,6 +23,7 @@ from sqlalchemy import Engine, func, select, text
 from alerts import answers, queries
 from alerts.budgets.calibrate import Calibrator
 from alerts.matching import Matcher
+from alerts.notices import Finding, Matter, clear_notice, raise_notice
 from alerts.percolation.standing import StandingQueries
 from alerts.settings import MatcherSettings
 from alerts.telling import deliveries, receivers, reminders, routes
@@ -48,12 +49,14 @@ from schemas.messages import (
     Mode,
     stable_id,
 )
+from schemas.notices import NoticeKind
 from schemas.tables import (
     AcquisitionRow,
     AlertRow,
     DeliveryRow,
     IncidentRow,
     MatchedBatchRow,
+    NoticeRow,
     OutboxRow,
     QueryRow,
     ThresholdRow,
@@ -519,6 +522,18 @@ def test_notifiers_that_take_one_alert_at_once_plan_it_once(engine: Engine) -> N
     planned = at_once(*[lambda: deliveries.plan(engine, alert(), ["duty", "desk"])] * 4)
     assert sorted(planned) == [0, 0, 0, 2]
     assert count(engine, DeliveryRow) == 2
+
+
+def test_services_that_find_the_same_at_once_raise_and_clear_one_notice(engine: Engine) -> None:
+    matter = Matter(NoticeKind.DRIFT, None, "budget")
+
+    def said(say: Callable[..., object]) -> bool:
+        with transaction(engine) as session:
+            return say(session, matter, Finding("far more alarms than promised")) is not None
+
+    for say in (raise_notice, clear_notice, raise_notice):
+        assert sorted(at_once(*[lambda say=say: said(say)] * 4)) == [False, False, False, True]
+    assert count(engine, NoticeRow) == 3
 
 
 def test_no_delivery_is_claimed_twice(engine: Engine) -> None:

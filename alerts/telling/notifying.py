@@ -91,10 +91,10 @@ class Notifier:
             StoreUnavailable: the database did not answer, now or in a turn since the last call.
             Exception: a bug in a turn since the last call.
         """
-        for turns in (self._quick, self._illustrated):
-            turns.raise_error()
         reminders.remind(self._engine, self._clock())
         self._begin(list_receivers(self._engine, self._data))
+        for turns in (self._quick, self._illustrated):
+            turns.raise_error()
 
     def wait(self) -> None:
         """Wait until all that has begun is over.

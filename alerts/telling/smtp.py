@@ -13,6 +13,7 @@ import smtplib
 import socket
 import ssl
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -84,9 +85,10 @@ def send(server: Server, sender: str, recipients: Sequence[str], write: Write, t
         with _connected(server, timeout_s) as client:
             return _hand_over(client, sender, recipients, write)
     except smtplib.SMTPAuthenticationError as error:
-        raise DeliveryFailed(f"{server.host} does not accept the login of {server.user}: {_said(error)}") from error
+        said = _said(error, server)
+        raise DeliveryFailed(f"{server.host} does not accept the login of {server.user}: {said}") from error
     except smtplib.SMTPResponseException as error:
-        raise DeliveryFailed(f"{server.host} answered {_said(error)}") from error
+        raise DeliveryFailed(f"{server.host} answered {_said(error, server)}") from error
     except (smtplib.SMTPException, OSError) as error:
         raise DeliveryFailed(f"{server.host}: {type(error).__name__}: {_line(str(error))}") from error
     except ValueError as error:  # an answer that is no SMTP at all
@@ -256,9 +258,14 @@ def _expect(reply: tuple[int, bytes], code: int) -> None:
         raise smtplib.SMTPResponseException(*reply)
 
 
-def _said(error: smtplib.SMTPResponseException) -> str:
-    said = error.smtp_error
-    return _answer(error.smtp_code, said if isinstance(said, bytes) else said.encode())
+def _said(error: smtplib.SMTPResponseException, server: Server) -> str:
+    """An answer without what the server repeats of the login: the password, plain or as it was sent."""
+    said = error.smtp_error if isinstance(error.smtp_error, bytes) else error.smtp_error.encode()
+    password = server.password.encode()
+    login = f"\0{server.user}\0".encode() + password
+    for secret in (b64encode(login), b64encode(password), password):
+        said = said.replace(secret, "…".encode()) if password else said
+    return _answer(error.smtp_code, said)
 
 
 def _answer(code: int, answer: bytes) -> str:

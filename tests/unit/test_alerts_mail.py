@@ -11,6 +11,7 @@ import ssl
 import subprocess
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -483,6 +484,34 @@ def test_hostile_servers_cost_one_short_attempt(behaviour, reason):
             thread.join()
     assert str(failure.value).isprintable()
     assert len(str(failure.value)) < 400
+
+
+def test_a_server_that_repeats_the_password_does_not_get_it_into_the_record(tmp_path):
+    login = b64encode(b"\0me\0open sesame").decode()
+
+    class Parrot(socketserver.StreamRequestHandler):
+        def handle(self):
+            self.wfile.write(b"220 parrot\r\n")
+            for line in self.rfile:
+                said = line.decode().strip()
+                if said.startswith("ehlo"):
+                    self.wfile.write(b"250-parrot\r\n250 AUTH PLAIN\r\n")
+                else:
+                    self.wfile.write(f"535 no: {said}, that is open sesame\r\n".encode())
+
+    (tmp_path / "password").write_text("open sesame")
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Parrot) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        where = f"127.0.0.1:{server.server_address[1]}"
+        try:
+            with pytest.raises(DeliveryFailed, match="the login of me: 535 no: AUTH PLAIN …, that") as it:
+                mail(where, user="me", password_file=str(tmp_path / "password")).tell(telling())
+        finally:
+            server.shutdown()
+            thread.join()
+    assert "sesame" not in str(it.value)
+    assert login not in str(it.value)
 
 
 def test_all_addresses_of_a_server_have_one_time_together(monkeypatch):

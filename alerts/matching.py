@@ -113,7 +113,7 @@ class Matcher:
 
     def _match(self, batch: EmbeddingBatch) -> Found:
         acquisition = batch.acquisition
-        if acquisition.backfill:
+        if acquisition.backfill or not batch.cells:
             return []
         with self._lock:
             self._refresh(recalibrate=batch.batch == 0)

@@ -21,6 +21,7 @@ from shapely.geometry import shape
 from sqlalchemy import Engine
 
 from archive import Archive, Baselines
+from archive.interface import DIMENSION
 from encoders import ledger
 from encoders.assets import Fetcher
 from encoders.chips import ChipBlock
@@ -93,18 +94,19 @@ class Spool:
             job.result()
 
     def batches(self, acquisition: Acquisition, release: str) -> Iterator[EmbeddingBatch]:
-        """Messages of at most `MAX_CELLS_PER_BATCH` cells, once everything is durable."""
-        vectors = np.concatenate(self.vectors)
+        """Messages of at most `MAX_CELLS_PER_BATCH` cells, once everything is durable; none: one of none."""
+        none = np.empty((0, DIMENSION), np.float32)
+        vectors = np.concatenate(self.vectors or [none])
         answers = [job.result() for job in self.baselines]
-        baselines = np.concatenate([answer.vectors for answer in answers])
+        baselines = np.concatenate([answer.vectors for answer in answers] or [none])
         counts = [count for answer in answers for count in answer.counts]
-        for number, start in enumerate(range(0, len(self.points), MAX_CELLS_PER_BATCH)):
+        for number, start in enumerate(range(0, len(self.points) or 1, MAX_CELLS_PER_BATCH)):
             rows = slice(start, start + MAX_CELLS_PER_BATCH)
             yield EmbeddingBatch(
                 acquisition=acquisition,
                 release=release,
                 batch=number,
-                batches=self.batch_count,
+                batches=self.batch_count or 1,
                 cells=tuple(point.cell for point in self.points[rows]),
                 vectors=vectors[rows],
                 baselines=baselines[rows],
@@ -113,7 +115,7 @@ class Spool:
 
     @property
     def batch_count(self) -> int:
-        """How many messages there will be."""
+        """How many messages the cells need."""
         return -(-len(self.points) // MAX_CELLS_PER_BATCH)
 
 
@@ -196,12 +198,20 @@ class Encoding:
 
     def _finish(self, acquisition: Acquisition, spool: Spool) -> None:
         """State and coverage, then the messages: a crash between the two repeats both."""
-        batches = 0 if acquisition.backfill else spool.batch_count
+        batches = 0 if acquisition.backfill else spool.batch_count or int(self._takes_back(acquisition, spool))
         may_go = ledger.record_encoded(self.engine, acquisition, spool.cells, spool.chips, batches)
         if may_go and batches:
             for batch in spool.batches(acquisition, self.encoder.release):
                 self.publisher.send([Outgoing(EMBEDDINGS.name, acquisition.key, batch).record()])
         _log.info("encoded", cells=len(spool.chips), seen=len(spool.points), batches=batches, superseded=not may_go)
+
+    def _takes_back(self, acquisition: Acquisition, spool: Spool) -> bool:
+        """Whether the matcher must hear of a version that shows nothing: what an older one has shown is void then.
+
+        Not where cells could not be encoded: that says something of us, and nothing of the scene.
+        """
+        was_read = bool(spool.chips) and all(chip.state is not CellState.FAILED for chip in spool.chips)
+        return was_read and ledger.shown_before(self.engine, acquisition)
 
 
 def ahead(blocks: Generator[ChipBlock], depth: int) -> Generator[ChipBlock]:

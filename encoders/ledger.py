@@ -37,6 +37,18 @@ def is_wanted(engine: Engine, acquisition: Acquisition) -> bool:
     return state not in SETTLED
 
 
+def shown_before(engine: Engine, acquisition: Acquisition) -> bool:
+    """Whether embedding batches of another version of the scene have gone out."""
+    row = AcquisitionRow
+    wanted = select(row.acquisition_id).where(
+        row.physical_key == acquisition.physical_key,
+        row.acquisition_id != acquisition.acquisition_id,
+        row.batches > 0,
+    )
+    with reading(engine) as session:
+        return session.scalars(wanted.limit(1)).first() is not None
+
+
 def record_encoded(
     engine: Engine, acquisition: Acquisition, cells: Sequence[Cell], chips: Sequence[Chip], batches: int
 ) -> bool:

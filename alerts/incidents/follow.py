@@ -9,7 +9,7 @@ were told last and from whether the cause is news.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -20,13 +20,16 @@ from sqlalchemy.orm import Session
 from alerts.incidents.announce import Telling, last_told, tell, tell_end
 from alerts.incidents.lifecycle import OPEN, Evidence, read, state_of
 from alerts.incidents.looks import batched
+from alerts.incidents.scenes import cell_states
 from alerts.incidents.withdraw import Withdrawn
 from alerts.settings import MatcherSettings
-from schemas.messages import Acquisition, IncidentState, QueryStatus
+from schemas.messages import Acquisition, CellState, IncidentState, QueryStatus
 from schemas.tables import IncidentRow, LookRow, MatchRow
 
 INCIDENTS_AT_ONCE = 200
 """Incidents whose evidence is read together."""
+NOT_MATCHED = "a newer processing version of its scenes does not match"
+NOT_SEEN = "a newer processing version of its scenes shows nothing there: cloud, or no data"
 
 
 @dataclass(frozen=True)
@@ -85,9 +88,12 @@ def tell_merged(telling: Telling, rows: Sequence[IncidentRow]) -> None:
 
 def tell_withdrawn(telling: Telling, withdrawn: Withdrawn, rules: MatcherSettings, clock: datetime | None) -> None:
     """Tell of incidents that a newer version has emptied or cut; new parts of what nobody knew stay untold."""
+    states = cell_states(telling.session, withdrawn.by) if withdrawn.empty else {}
     for row in withdrawn.empty:
+        if row.retracted_at is not None:  # people know that it never was
+            continue
         row.state, row.closed_at = IncidentState.RETRACTED.value, telling.now
-        row.why = "a newer processing version of its scenes does not match"
+        row.why = NOT_MATCHED if not states or _seen(telling, row, states) else NOT_SEEN
         tell_end(telling, row, IncidentState.RETRACTED)
     for row, parts in withdrawn.cut:
         if row.sequence == 0 or row.retracted_at is not None:
@@ -96,6 +102,13 @@ def tell_withdrawn(telling: Telling, withdrawn: Withdrawn, rules: MatcherSetting
         for each in (row, *parts):
             _refresh(each, evidence[each.incident_id], clock, rules)
             tell(telling, each, IncidentState.SPLIT, evidence[each.incident_id])
+
+
+def _seen(telling: Telling, row: IncidentRow, states: Mapping[str, str]) -> bool:
+    """Whether a version of a scene saw any cell of an incident that people know."""
+    last = last_told(telling.session, row)
+    cells = () if last is None else last.incident.cells
+    return any(states.get(cell) == CellState.SEEN.value for cell in cells)
 
 
 def matched_in(session: Session, acquisition: Acquisition) -> set[UUID]:

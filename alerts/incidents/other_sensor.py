@@ -6,9 +6,6 @@ people. Stops before sending.
 
 from __future__ import annotations
 
-import json
-import zlib
-from collections.abc import Iterable
 from datetime import datetime
 from functools import cached_property
 from math import ceil, floor
@@ -19,11 +16,11 @@ from sqlalchemy.orm import Session
 
 from alerts.incidents.cadence import Pass, next_expected, over, passes
 from alerts.incidents.lifecycle import Evidence
-from alerts.incidents.scenes import sensed_until
+from alerts.incidents.scenes import cell_states, sensed_until
 from alerts.places import centres
 from alerts.telling.phrases import SENSORS
 from schemas.messages import CellState, OtherSensor, Sensor, StandingQuery, utc
-from schemas.tables import CoverageRow, MatchRow
+from schemas.tables import MatchRow
 
 MOST_LOOKS = 20
 """Scenes whose cells are looked up for one incident, the newest first."""
@@ -106,9 +103,7 @@ class OtherSensors:
     def _cells(self, acquisition_id: UUID) -> dict[str, str]:
         """State of each cell that a scene covered."""
         if acquisition_id not in self._states:
-            packed = self._session.scalar(select(CoverageRow.chips).where(CoverageRow.acquisition_id == acquisition_id))
-            chips: Iterable[dict[str, str]] = json.loads(zlib.decompress(packed))["chips"] if packed else ()
-            self._states[acquisition_id] = {chip["cell"]: chip["state"] for chip in chips}
+            self._states[acquisition_id] = cell_states(self._session, acquisition_id)
         return self._states[acquisition_id]
 
 

@@ -8,10 +8,13 @@ The newest version counts, in whatever order versions arrive; a version that rep
 
 from __future__ import annotations
 
+import json
+import zlib
+from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, or_, select
 from sqlalchemy.orm import Session
 
 from schemas.messages import Acquisition
@@ -60,12 +63,24 @@ def sensed_until(session: Session, now: datetime) -> datetime | None:
     return max((moment for moment in (covered, matched_until(session, now)) if moment is not None), default=None)
 
 
+def cell_states(session: Session, acquisition_id: UUID) -> dict[str, str]:
+    """What a version of a scene could say of each of its cells (`CellState`); empty where that is not on record."""
+    packed = session.scalar(select(CoverageRow.chips).where(CoverageRow.acquisition_id == acquisition_id))
+    chips: Iterable[dict[str, str]] = json.loads(zlib.decompress(packed))["chips"] if packed else ()
+    return {chip["cell"]: chip["state"] for chip in chips}
+
+
 def _matched_before(session: Session, acquisition: Acquisition) -> bool:
-    """Whether the ledger has another version of the scene that was matched in full, or came as back-fill."""
-    wanted = select(AcquisitionRow.acquisition_id).where(
-        AcquisitionRow.physical_key == acquisition.physical_key,
-        AcquisitionRow.acquisition_id != acquisition.acquisition_id,
-        AcquisitionRow.matched_at.is_not(None),
+    """Whether the ledger has another version of the scene that was matched in full, or came as back-fill.
+
+    One of which nothing could be seen was not matched: what the next one shows, nobody has been told of.
+    """
+    row = AcquisitionRow
+    wanted = select(row.acquisition_id).where(
+        row.physical_key == acquisition.physical_key,
+        row.acquisition_id != acquisition.acquisition_id,
+        row.matched_at.is_not(None),
+        or_(row.backfill.is_(True), row.batches.is_(None), row.batches > 0),
     )
     return session.scalars(wanted.limit(1)).first() is not None
 

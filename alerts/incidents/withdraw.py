@@ -32,11 +32,13 @@ class Withdrawn:
     """What was left of the incidents that lost matches.
 
     Attributes:
+        by: The version of the scene that took them back.
         empty: Those without any match.
         cut: Those that have fallen apart, each with its new parts.
         left: All others that lost some.
     """
 
+    by: UUID
     empty: list[IncidentRow] = field(default_factory=list)
     cut: list[tuple[IncidentRow, list[IncidentRow]]] = field(default_factory=list)
     left: list[IncidentRow] = field(default_factory=list)
@@ -73,7 +75,7 @@ def withdraw(session: Session, scene: MatchedSceneRow, now: datetime, rules: Mat
             LookRow.physical_key == scene.physical_key, LookRow.acquisition_id != scene.acquisition_id
         )
     )
-    result = Withdrawn()
+    result = Withdrawn(scene.acquisition_id)
     if not names:
         return result
     session.execute(delete(MatchRow).where(*old), execution_options={"synchronize_session": False})

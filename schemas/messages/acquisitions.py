@@ -171,7 +171,10 @@ MAX_CELLS_PER_BATCH = 128
 
 
 class EmbeddingBatch(Message):
-    """The cells of one acquisition, at most `MAX_CELLS_PER_BATCH` a message. Topic `embeddings.v1`."""
+    """The cells of one acquisition, at most `MAX_CELLS_PER_BATCH` a message. Topic `embeddings.v1`.
+
+    None at all: a version of which nothing can be seen takes the place of one that had shown something.
+    """
 
     acquisition: Acquisition
     release: str

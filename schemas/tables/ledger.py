@@ -70,7 +70,7 @@ class AcquisitionRow(Base):
     encoded_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     matched_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     batches: Mapped[int | None] = mapped_column()
-    """How many embedding batches it gave; 0 when no cell could be seen."""
+    """How many embedding batches it gave; 0 when no cell could be seen and no older version had shown any."""
 
 
 class OutboxRow(Base):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+import zlib
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,7 +23,7 @@ from schemas.cells import cell_at, cell_of
 from schemas.database import connect, migrate, reading, transaction
 from schemas.errors import NotFound
 from schemas.messages import Acquisition, Alert, EmbeddingBatch, IncidentState, stable_id
-from schemas.tables import IncidentRow, LookRow, MatchRow, RecentBatchRow, ThresholdRow
+from schemas.tables import AcquisitionRow, CoverageRow, IncidentRow, LookRow, MatchRow, RecentBatchRow, ThresholdRow
 
 DAY0 = datetime(2026, 3, 1, 10, tzinfo=UTC)
 SQUARE = cell_at(14.5, 41.2).square
@@ -122,6 +124,49 @@ def batch(scene: Acquisition, levels: dict[str, float], number: int = 0, of: int
         baselines=np.array([LAND] * len(levels), np.float32).reshape(-1, 384),
         baseline_counts=(3,) * len(levels),
     )
+
+
+def ledger_row(scene: Acquisition, **more: object) -> AcquisitionRow:
+    """As poller and encoder have it."""
+    return AcquisitionRow(
+        acquisition_id=scene.acquisition_id,
+        physical_key=scene.physical_key,
+        source=scene.source,
+        collection=scene.collection,
+        item_id=scene.item_id,
+        sensor=scene.sensor,
+        processed_at=scene.processed_at,
+        sensing_at=scene.sensing_at,
+        message=scene.model_dump_json(),
+        topic="acquisitions.v1",
+        published_at=scene.published_at,
+        seen_at=scene.seen_at,
+        **more,
+    )
+
+
+def covered(engine: Engine, scene: Acquisition, states: dict[str, str]) -> None:
+    """As the encoder says what a scene showed."""
+    chips = [{"cell": cell, "state": state} for cell, state in states.items()]
+    with transaction(engine) as session:
+        session.add(
+            CoverageRow(
+                acquisition_id=scene.acquisition_id,
+                physical_key=scene.physical_key,
+                source=scene.source,
+                item_id=scene.item_id,
+                sensor=scene.sensor,
+                sensing_at=scene.sensing_at,
+                west=14,
+                south=41,
+                east=15,
+                north=42,
+                seen=0,
+                obscured=len(chips),
+                failed=0,
+                chips=zlib.compress(json.dumps({"chips": chips}).encode()),
+            )
+        )
 
 
 @pytest.fixture(scope="module")
@@ -291,6 +336,62 @@ def test_a_newer_version_without_its_matches_retracts_it(watch: Watch):
     assert watch.kinds == [OPENED, RETRACTED]
 
 
+def test_a_newer_version_that_shows_nothing_takes_back_what_an_older_one_showed(watch: Watch):
+    watch.see(0, {A: BURNT, B: BURNT}, name="x")
+    hidden = acquisition(0, name="x", version=2)
+    covered(watch.engine, hidden, {A: "obscured", B: "not acquired"})
+    for _ in range(2):  # and once more
+        watch.matcher.handle(batch(hidden, {}))
+    assert watch.kinds == [OPENED, RETRACTED]
+    last = watch.broker.alerts[-1]
+    assert last.incident.why == "a newer processing version of its scenes shows nothing there: cloud, or no data"
+    assert set(last.incident.cells) == {A, B}
+    watch.see(0, {A: BURNT, B: BURNT}, name="x")
+    watch.see(0, {A: BURNT, B: BURNT}, name="x", version=3)
+    assert watch.kinds == [OPENED, RETRACTED]  # on record, and never told again for the same scene
+    watch.see(5, {A: BURNT})
+    assert watch.kinds == [OPENED, RETRACTED, REOPENED]
+
+
+def test_a_version_that_shows_nothing_and_came_first_is_the_one_that_counts(watch: Watch):
+    watch.matcher.handle(batch(acquisition(0, name="x", version=2), {}))
+    watch.see(0, {A: BURNT}, name="x")
+    assert (watch.kinds, watch.rows) == ([], [])
+
+
+def test_what_another_scene_shows_too_stays_when_one_turns_out_to_be_cloud(watch: Watch):
+    watch.see(0, {A: BURNT}, name="x")
+    watch.see(5, {A: BURNT}, sensor="s1")
+    watch.matcher.handle(batch(acquisition(0, name="x", version=2), {}))
+    assert watch.kinds == [OPENED, CONFIRMED]
+    assert (watch.rows[0].state, watch.rows[0].first_sensing_at) == ("opened", DAY0 + timedelta(days=5))
+
+
+def test_clear_looks_of_a_version_that_turns_out_to_be_cloud_end_nothing(watch: Watch):
+    watch.see(0, {A: BURNT})
+    watch.see(4, {A: CLEAR}, name="x")
+    watch.matcher.handle(batch(acquisition(4, name="x", version=2), {}))
+    watch.see(8, {A: CLEAR})
+    assert watch.kinds == [OPENED]
+
+
+def test_what_a_version_shows_after_one_of_which_nothing_was_seen_is_news(watch: Watch):
+    """The first version gave no batch, and nobody was told anything of its scene."""
+    hidden = acquisition(0, name="x")
+    with transaction(watch.engine) as session:
+        session.add(ledger_row(hidden, state="matched", matched_at=hidden.processed_at, batches=0))
+    watch.see(0, {A: BURNT}, name="x", version=2)
+    assert watch.kinds == [OPENED]
+
+
+def test_after_a_back_filled_version_a_newer_one_is_no_news(watch: Watch):
+    past = acquisition(0, name="x")
+    with transaction(watch.engine) as session:
+        session.add(ledger_row(past, state="matched", matched_at=past.processed_at, batches=0, backfill=True))
+    watch.see(0, {A: BURNT}, name="x", version=2)
+    assert watch.kinds == []
+
+
 def test_a_newer_version_that_came_first_is_the_one_that_counts(watch: Watch):
     watch.see(0, {A: CLEAR}, name="x", version=2)
     watch.see(0, {A: BURNT}, name="x", version=1)
@@ -358,6 +459,15 @@ def test_a_person_retracts_it_for_good(watch: Watch):
     assert watch.broker.alerts[1].incident.why == "false: cloud"
     (row,) = watch.rows
     assert (row.state, row.last_sensing_at) == ("retracted", DAY0 + timedelta(days=7))
+
+
+def test_what_a_person_has_retracted_is_not_retracted_again_by_a_newer_version(watch: Watch):
+    watch.see(0, {A: BURNT}, name="x")
+    with transaction(watch.engine) as session:
+        retract(session, watch.rows[0].incident_id, "false: cloud", clock=watch.now)
+    watch.see(0, {A: CLEAR}, name="x", version=2)
+    assert watch.kinds == [OPENED, RETRACTED]
+    assert watch.rows[0].why == "false: cloud"
 
 
 def test_retracting_what_was_merged_retracts_what_took_it_and_an_unknown_one_is_an_error(watch: Watch):
@@ -471,6 +581,27 @@ STEPS = (
     "forget_batches",
     "_finish",
 )
+
+
+@pytest.mark.parametrize("step", ["serialise", "withdraw", "tell_withdrawn", "follow", "_finish"])
+def test_a_crash_while_a_version_that_shows_nothing_is_settled_changes_nothing(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch, step: str
+):
+    watch.see(0, {A: BURNT}, name="x")
+    before, hidden = contents(watch.engine), batch(acquisition(0, name="x", version=2), {})
+    real = getattr(matching, step)
+
+    def fail(*arguments, **named):
+        real(*arguments, **named)
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(matching, step, fail)
+        with pytest.raises(RuntimeError, match="killed"):
+            watch.matcher.handle(hidden)
+    assert contents(watch.engine) == before
+    watch.matcher.handle(hidden)
+    assert watch.kinds == [OPENED, RETRACTED]
 
 
 @pytest.mark.parametrize("step", STEPS)

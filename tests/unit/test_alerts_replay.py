@@ -82,6 +82,8 @@ def story(chance: random.Random) -> Story:
                 burning[cell] = chance.choice((0.0, 0.0, *LEVELS))
         for version in range(1, 1 + chance.choice((1, 1, 1, 2, 3))):
             cells = sorted(chance.sample(CELLS, chance.randint(6, len(CELLS))))
+            if version > 1 and chance.random() < 0.3:
+                cells = []  # it shows nothing at all
             levels = [chance.choice(LEVELS) if chance.random() < 0.02 else burning.get(c, 0.0) for c in cells]
             batches += split(acquisition(number, version, day), cells, levels, chance)
     return Story(tuple(batches))
@@ -107,8 +109,9 @@ def acquisition(number: int, version: int, day: float) -> Acquisition:
 
 
 def split(scene: Acquisition, cells: list[str], levels: list[float], chance: random.Random) -> list[EmbeddingBatch]:
-    cuts = sorted({0, len(cells), *(chance.randint(1, len(cells) - 1) for _ in range(chance.randint(0, 2)))})
-    vectors = np.array([a * FIRE + np.sqrt(1 - a * a) * LAND for a in levels], np.float32)
+    inner = [chance.randint(1, len(cells) - 1) for _ in range(chance.randint(0, 2))] if cells else []
+    cuts = [0, *sorted({*inner, len(cells)})]
+    vectors = np.array([a * FIRE + np.sqrt(1 - a * a) * LAND for a in levels], np.float32).reshape(-1, 384)
     return [
         EmbeddingBatch(
             acquisition=scene,
@@ -117,7 +120,7 @@ def split(scene: Acquisition, cells: list[str], levels: list[float], chance: ran
             batches=len(cuts) - 1,
             cells=tuple(cells[start:end]),
             vectors=vectors[start:end],
-            baselines=np.array([LAND] * (end - start), np.float32),
+            baselines=np.array([LAND] * (end - start), np.float32).reshape(-1, 384),
             baseline_counts=(3,) * (end - start),
         )
         for number, (start, end) in enumerate(pairwise(cuts))

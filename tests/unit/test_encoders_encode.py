@@ -272,6 +272,33 @@ def test_scene_of_which_nothing_is_seen_is_done_at_once(service: Service, scenes
     assert (row.seen, row.obscured) == (0, 9)
 
 
+def test_version_that_shows_nothing_says_so_where_an_older_one_had_shown_something(
+    service: Service, wide: Acquisition, scenes: SceneMaker
+) -> None:
+    service.encoding.handle(service.announce(wide))
+    service.publisher.sent.clear()
+    cloud = scenes.band("scl.tif", np.full((300, 300), 9, np.uint8))
+    hidden = scenes.acquisition({"B02": scenes.band("b.tif", np.full((300, 300), 4000, np.uint16)), "SCL": cloud})
+    hidden = hidden.model_copy(update={"acquisition_id": stable_id("v2"), "physical_key": wide.physical_key})
+    for _ in range(2):
+        service.encoding.handle(hidden if service.publisher.sent else service.announce(hidden))
+    assert [(b.acquisition, b.batch, b.batches, b.cells) for b in service.publisher.batches] == [(hidden, 0, 1, ())] * 2
+    assert service.publisher.batches[0].vectors.shape == (0, 384)
+    assert (service.row(hidden).state, service.row(hidden).batches) == ("encoded", 1)  # the matcher has not heard of it
+
+
+def test_version_whose_cells_could_not_be_encoded_takes_nothing_back(
+    service: Service, wide: Acquisition, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.encoding.handle(service.announce(wide))
+    service.publisher.sent.clear()
+    monkeypatch.setattr(service.encoder, "images", lambda pixels, *_: np.full((len(pixels), 384), np.nan, np.float32))
+    newer = wide.model_copy(update={"acquisition_id": stable_id("v2")})
+    service.encoding.handle(service.announce(newer))
+    assert not service.publisher.sent
+    assert (service.row(newer).state, service.row(newer).batches) == ("matched", 0)
+
+
 def test_newer_version_that_arrives_meanwhile_silences_this_one(
     service: Service, wide: Acquisition, monkeypatch: pytest.MonkeyPatch
 ) -> None:

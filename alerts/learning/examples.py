@@ -6,8 +6,10 @@ their vectors out of the archive. Stops before learning (`fit`).
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,20 +58,29 @@ def of_query(query: StandingQuery) -> list[Judged]:
 def of_verdicts(engine: Engine, query: StandingQuery) -> list[Judged]:
     """What people answered to the query's alerts, the oldest first; where they were unsure nothing is learnt.
 
-    The chips are those that matched: a cell of the incident that a verdict does not name is left out.
+    The chips are those that matched: a cell of the incident that a verdict does not name is left out. Where people
+    disagree about a cell the last word counts, as it does for the incident: no chip is learnt as both.
     """
     wanted = (
         select(VerdictRow.message)
         .where(VerdictRow.query_id == query.query_id, VerdictRow.answer != Answer.UNSURE.value)
-        .order_by(VerdictRow.given_at, VerdictRow.verdict_id)
+        .order_by(VerdictRow.given_at.desc(), VerdictRow.verdict_id)
     )
-    found = []
+    found: list[Judged] = []
+    spoken_of: dict[UUID, set[str]] = defaultdict(set)
+    settled: set[UUID] = set()
     with reading(engine) as session:
         for message in session.scalars(wanted):
             verdict = Verdict.from_bytes(message.encode())
-            matched = select(MatchRow.message).where(MatchRow.incident_id == verdict.incident_id)
+            if (incident_id := verdict.incident_id) in settled:
+                continue
+            known = MatchRow.cell.in_(spoken_of[incident_id])
+            matched = select(MatchRow.message).where(MatchRow.incident_id == incident_id, ~known)
             if verdict.cells:
                 matched = matched.where(MatchRow.cell.in_(verdict.cells))
+                spoken_of[incident_id].update(verdict.cells)
+            else:
+                settled.add(incident_id)
             best = matched.order_by(MatchRow.score.desc(), MatchRow.match_id).limit(MOST_CHIPS)
             matches = [Match.from_bytes(each.encode()) for each in session.scalars(best)]
             chips = tuple(
@@ -77,7 +88,7 @@ def of_verdicts(engine: Engine, query: StandingQuery) -> list[Judged]:
             )
             if chips:
                 found.append(Judged(chips, verdict.answer is Answer.TRUE, str(verdict.verdict_id)))
-    return found
+    return found[::-1]
 
 
 def embedded(archive: Archive, release: str, sensor: Sensor, judged: Sequence[Judged]) -> Examples:

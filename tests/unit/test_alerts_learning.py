@@ -202,13 +202,20 @@ def judged(engine: Engine, query: StandingQuery, key: str, scores: dict[str, flo
                     sensing_at=DAY0, score=score, message=match.model_dump_json(),
                 )
             )  # fmt: skip
-        verdict = Verdict(
-            verdict_id=stable_id("verdict", key), alert_id=uuid4(), incident_id=incident, query_id=query.query_id,
-            answer=answer, person="ana", given_at=DAY0 + timedelta(hours=len(key)), **more,
-        )  # fmt: skip
+    say(engine, query, key, answer, "ana", len(key), **more)
+
+
+def say(engine: Engine, query: StandingQuery, key: str, answer: Answer, person: str, hour: int, **more) -> None:
+    """A verdict about that incident."""
+    verdict = Verdict(
+        verdict_id=stable_id("verdict", key, person), alert_id=stable_id("alert", key),
+        incident_id=stable_id("incident", key), query_id=query.query_id, answer=answer, person=person,
+        given_at=DAY0 + timedelta(hours=hour), **more,
+    )  # fmt: skip
+    with transaction(engine) as session:
         session.add(
             VerdictRow(
-                verdict_id=verdict.verdict_id, alert_id=verdict.alert_id, incident_id=incident,
+                verdict_id=verdict.verdict_id, alert_id=verdict.alert_id, incident_id=verdict.incident_id,
                 query_id=query.query_id, answer=answer.value, message=verdict.model_dump_json(),
                 given_at=verdict.given_at,
             )
@@ -226,6 +233,22 @@ def test_verdicts_become_examples(engine: Engine):
     assert examples.from_json(examples.to_json([true, false])) == [true, false]
     with pytest.raises(MalformedMessage, match="version 9"):
         examples.from_json({"version": 9, "judged": []})
+
+
+def test_of_people_who_disagree_the_last_word_is_learnt(engine: Engine):
+    query = queries.add(engine, "flooded fields").query
+    judged(engine, query, "a", dict.fromkeys(CELLS[:3], 0.5), Answer.FALSE)
+    say(engine, query, "a", Answer.TRUE, "bo", 2)
+    say(engine, query, "a", Answer.UNSURE, "cy", 3)
+    (true,) = examples.of_verdicts(engine, query)
+    assert (true.shown, len(true.chips)) == (True, 3)
+    say(engine, query, "a", Answer.FALSE, "dan", 4, cells=(CELLS[1],))
+    true, false = examples.of_verdicts(engine, query)
+    assert (true.shown, {chip.cell for chip in true.chips}) == (True, {CELLS[0], CELLS[2]})
+    assert (false.shown, {chip.cell for chip in false.chips}) == (False, {CELLS[1]})
+    say(engine, query, "a", Answer.FALSE, "eve", 5)
+    (false,) = examples.of_verdicts(engine, query)
+    assert (false.shown, len(false.chips)) == (False, 3)
 
 
 def test_chips_that_the_release_has_not_encoded_teach_nothing():

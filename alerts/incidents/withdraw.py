@@ -153,13 +153,15 @@ def _around(boxes: dict[tuple[int, ...], list[int]], key: tuple[int, ...]) -> li
 
 
 def _cut(session: Session, parent: IncidentRow, part: Sequence[_Found], now: datetime) -> IncidentRow:
-    """Give a part that was cut off an incident of its own."""
+    """Give a part that was cut off an incident of its own; what a person has said of the whole holds for it too."""
     first = min(part, key=_when)
     row = fresh(session, parent.query_id, parent.query_version, first.cell, first.physical_key)
     row.state, row.split_from = IncidentState.OPENED.value, parent.incident_id
     row.first_sensing_at, row.last_sensing_at = first.sensing_at, max(one.sensing_at for one in part)
     row.opened_at, row.score = parent.opened_at if row.sequence == 0 else row.opened_at, parent.score
-    row.retracted_at, row.why = parent.retracted_at, parent.why
+    if parent.retracted_at is not None:
+        row.state, row.closed_at = IncidentState.RETRACTED.value, parent.closed_at
+        row.retracted_at, row.why = parent.retracted_at, parent.why
     session.flush()
     for some in batched([one.match_id for one in part], IDS_AT_ONCE):
         moved = update(MatchRow).where(MatchRow.match_id.in_(some)).values(incident_id=row.incident_id)

@@ -14,8 +14,12 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Engine, select
 from sqlalchemy.orm import Session
 
+from alerts.budgets.strata import stratum_at
+from alerts.budgets.surprise import expected_every_days
+from alerts.incidents.announce import Telling
 from alerts.incidents.lifecycle import OPEN
-from alerts.incidents.retract import retract
+from alerts.incidents.retract import reinstate, retract
+from alerts.settings import MatcherSettings
 from alerts.telling.lines import one_line
 from alerts.telling.reminders import acknowledgement
 from alerts.telling.told import is_over, newest
@@ -83,11 +87,14 @@ def judge(
     reason: str | None = None,
     note: str = "",
     cells: Sequence[str] = (),
+    rules: MatcherSettings | None = None,
 ) -> Verdict:
     """Say whether an alert was what its query asks for; a later answer of the same person replaces the earlier.
 
-    Whoever judges has it in hand: it is acknowledged, if it was not. `false` on all of it retracts the incident for
-    good, and who was told of it is told so; unless it has expired, is retracted already, or was merged into another.
+    Whoever judges has it in hand: it is acknowledged, if it was not. `false` on all of it retracts the incident, and
+    who was told of it is told so; unless it has expired, is retracted already, or was merged into another. When no
+    such `false` is the last word any more, because somebody said `true` since, or whoever said it thinks otherwise,
+    the incident goes on, and that is told too.
 
     Args:
         engine: The database.
@@ -97,6 +104,7 @@ def judge(
         reason: What it was instead, only with false: cloud, agriculture, water level, season, artefact or other.
         note: What else.
         cells: Cells of the incident that it is about; none: all of it.
+        rules: By which an incident goes on, as the matcher's; none: from the environment.
 
     Raises:
         NotFound: no such alert.
@@ -127,8 +135,11 @@ def judge(
         session.merge(_row(verdict))
         if not is_over(alert):
             _acknowledged(session, alert, who, f"verdict: {given.value}")
-        if given is Answer.FALSE and not cells and _may_be_retracted(session, alert):
-            retract(session, verdict.incident_id, f"{who}: {why.value if why else 'false'}")
+        if given is Answer.FALSE and not cells:
+            if _may_be_retracted(session, alert):
+                retract(session, verdict.incident_id, f"{who}: {why.value if why else 'false'}")
+        elif alert.incident.state is IncidentState.RETRACTED and not _called_false(session, verdict):
+            _reinstate(session, alert, verdict, rules or MatcherSettings())
     return verdict
 
 
@@ -211,6 +222,28 @@ def _acknowledged(session: Session, alert: Alert, person: str, note: str) -> Ack
             )
         )
     return Acknowledgement(row.alert_id, row.person, row.note, row.acknowledged_at, first)
+
+
+def _called_false(session: Session, verdict: Verdict) -> bool:
+    """Whether the last word on all of an alert is `false`, given this verdict; unsure is no word."""
+    if verdict.answer is Answer.TRUE:
+        return False
+    given = select(VerdictRow.message).where(
+        VerdictRow.alert_id == verdict.alert_id, VerdictRow.answer != Answer.UNSURE.value
+    )
+    words = map(Verdict.from_bytes, map(str.encode, session.scalars(given.order_by(VerdictRow.given_at.desc()))))
+    return next((each.answer is Answer.FALSE for each in words if each.answer is Answer.TRUE or not each.cells), False)
+
+
+def _reinstate(session: Session, alert: Alert, verdict: Verdict, rules: MatcherSettings) -> None:
+    """The incident goes on, in the hands of whoever says so."""
+    if session.get(IncidentRow, verdict.incident_id) is None:
+        return
+    telling = Telling(session, datetime.now(UTC), expected_every_days, stratum_at)
+    reinstate(telling, verdict.incident_id, rules)
+    now = newest(session, alert.alert_id) or alert
+    if not is_over(now):
+        _acknowledged(session, now, verdict.person, f"verdict: {verdict.answer.value}")
 
 
 def _may_be_retracted(session: Session, alert: Alert) -> bool:

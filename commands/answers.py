@@ -61,7 +61,7 @@ def verdict(
 ) -> None:
     """Say whether an alert was right; a later verdict of yours replaces it. The alert counts as acknowledged.
 
-    False, for all of it, retracts the incident: those who were told are told so.
+    False, for all of it, retracts the incident; true afterwards opens it again. Those who were told are told so.
     """
     from alerts.answers import judge
 

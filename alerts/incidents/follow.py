@@ -104,6 +104,28 @@ def tell_withdrawn(telling: Telling, withdrawn: Withdrawn, rules: MatcherSetting
             tell(telling, each, IncidentState.SPLIT, evidence[each.incident_id])
 
 
+def tell_reinstated(
+    telling: Telling, rows: Sequence[IncidentRow], clock: datetime | None, rules: MatcherSettings
+) -> None:
+    """Tell what incidents are that a person had retracted and stands by again; long over, they are so in silence."""
+    found = read(telling.session, [row.incident_id for row in rows], rules)
+    for row in rows:
+        evidence = found.get(row.incident_id)
+        if evidence is None:  # a newer version has withdrawn its matches meanwhile
+            row.why = NOT_MATCHED
+            continue
+        _refresh(row, evidence, clock, rules)
+        state = IncidentState(row.state)
+        if not row.sequence and (row.split_from is None or state not in OPEN):  # nobody was told of it
+            continue
+        if state in OPEN:
+            tell(telling, row, IncidentState.REOPENED if row.sequence else IncidentState.SPLIT, evidence)
+        elif _long_over(row, clock, rules):
+            row.told_state = row.state
+        else:
+            tell(telling, row, state, evidence)
+
+
 def _seen(telling: Telling, row: IncidentRow, states: Mapping[str, str]) -> bool:
     """Whether a version of a scene saw any cell of an incident that people know."""
     last = last_told(telling.session, row)

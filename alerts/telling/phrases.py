@@ -17,7 +17,7 @@ SENTENCES = {
     IncidentState.RETRACTED: "Retracted: it was told in error. Please disregard the earlier messages.",
     IncidentState.EXPIRED: "Expired: no later pass has shown it again, and none has shown that it is over.",
     IncidentState.MERGED: "Merged: it turned out to be part of another incident, which is told of from now on.",
-    IncidentState.REOPENED: "Reopened: what was over matches again.",
+    IncidentState.REOPENED: "Reopened: what was told to be over goes on.",
     IncidentState.SPLIT: "Split: it was part of another incident that turned out to be two. Nothing new has happened.",
 }
 """Of what happened to an incident; in one word it is `kind.value`."""

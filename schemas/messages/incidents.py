@@ -54,7 +54,8 @@ class IncidentState(StrEnum):
     MERGED = "merged"
     """Another incident has taken its matches: `Incident.merged_into`."""
     REOPENED = "reopened"
-    """Only as a message's kind: what was resolved matches again; the state says opened, growing or confirmed."""
+    """Only as a message's kind: what was resolved matches again, or a person no longer says that it is none; the state
+    says opened, growing or confirmed."""
     SPLIT = "split"
     """Only as a message's kind: withdrawn matches cut it in two; never a new event."""
 

@@ -11,14 +11,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import Engine, inspect, select, text
+from sqlalchemy import Engine, inspect, select, text, update
 
 from alerts import matching, queries
+from alerts.answers import judge
 from alerts.budgets.calibrate import Calibrator
 from alerts.incidents import retract as retracting
+from alerts.incidents.listing import show_alert
 from alerts.incidents.retract import retract
 from alerts.matching import Matcher
 from alerts.settings import MatcherSettings
+from schemas import outbox
 from schemas.cells import cell_at, cell_of
 from schemas.database import connect, migrate, reading, transaction
 from schemas.errors import NotFound
@@ -32,6 +35,7 @@ CELLS = [cell_of(f"{SQUARE}{10 + x:02d}10").id for x in range(40)]
 """A row of squares, each east of the one before."""
 A, B, C, D = CELLS[:4]
 FAR = CELLS[30]
+RULES = MatcherSettings(gap_cells=1, window_days=20)
 BURNT, CLEAR, ALMOST = 0.9, 0.0, 0.49
 OPENED, GROWING, CONFIRMED = IncidentState.OPENED, IncidentState.GROWING, IncidentState.CONFIRMED
 RESOLVED, EXPIRED, RETRACTED = IncidentState.RESOLVED, IncidentState.EXPIRED, IncidentState.RETRACTED
@@ -66,10 +70,9 @@ class Watch:
 
     def __init__(self, engine: Engine, surprise=None, **query: object):
         self.engine, self.broker = engine, FakeBroker()
-        rules = MatcherSettings(gap_cells=1, window_days=20)
-        calibrator = Calibrator(engine, EmptyArchive(), FakeEncoder(), rules)
+        calibrator = Calibrator(engine, EmptyArchive(), FakeEncoder(), RULES)
         self.day = 300.0
-        self.matcher = Matcher(engine, self.broker, calibrator, "fake-1", rules, clock=self.now, surprise=surprise)
+        self.matcher = Matcher(engine, self.broker, calibrator, "fake-1", RULES, clock=self.now, surprise=surprise)
         self.query = queries.add(engine, "burn scar", **{"threshold": 0.5, "mode": "presence", **query}).query
 
     def now(self) -> datetime:
@@ -80,6 +83,12 @@ class Watch:
         scene = acquisition(day, sensor, **more)
         self.matcher.handle(batch(scene, levels))
         return scene
+
+    def says(self, answer: str, person: str = "Ada", alert: int = 0, **more) -> None:
+        """A person answers to an alert: the one of this message."""
+        name = str(self.broker.alerts[alert].alert_id)
+        judge(self.engine, name, answer, person=person, rules=RULES, **more)
+        outbox.flush(self.engine, self.broker)
 
     @property
     def kinds(self) -> list[IncidentState]:
@@ -459,6 +468,107 @@ def test_a_person_retracts_it_for_good(watch: Watch):
     assert watch.broker.alerts[1].incident.why == "false: cloud"
     (row,) = watch.rows
     assert (row.state, row.last_sensing_at) == ("retracted", DAY0 + timedelta(days=7))
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [("true", "Ada", {})],
+        [("true", "Bo", {})],
+        [("true", "Bo", {"cells": [A]})],
+        [("unsure", "Ada", {})],
+        [("false", "Ada", {"cells": [A]})],
+        [("unsure", "Bo", {}), ("unsure", "Ada", {})],
+    ],
+)
+def test_when_false_is_not_the_last_word_any_more_it_goes_on(watch: Watch, answers):
+    watch.see(0, {A: BURNT})
+    watch.says("false", reason="cloud")
+    watch.see(5, {A: BURNT, B: BURNT})
+    for answer, person, more in answers:
+        assert watch.kinds == [OPENED, RETRACTED]
+        watch.says(answer, person, **more)
+    assert watch.kinds == [OPENED, RETRACTED, REOPENED]
+    first, _, last = watch.broker.alerts
+    assert (last.alert_id, last.sequence, last.incident.why) == (first.alert_id, 3, None)
+    assert (last.incident.state, last.incident.closed_at) == (CONFIRMED, None)
+    assert {match.cell for match in last.matches} == {A, B}  # what came meanwhile
+    assert show_alert(watch.engine, str(first.alert_id))["properties"]["acknowledged"]["person"] == answers[-1][1]
+    watch.see(8, dict.fromkeys(CELLS[:6], BURNT))
+    assert watch.kinds[3:] == [GROWING]
+    watch.says("false", "Bo")
+    assert watch.kinds[4:] == [RETRACTED]
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [("unsure", "Bo", {})],
+        [("false", "Bo", {"cells": [A]})],
+        [("false", "Bo", {}), ("unsure", "Ada", {})],
+    ],
+)
+def test_while_somebody_still_says_false_it_stays_retracted(watch: Watch, answers):
+    watch.see(0, {A: BURNT})
+    watch.says("false")
+    for answer, person, more in answers:
+        watch.says(answer, person, **more)
+    assert watch.kinds == [OPENED, RETRACTED]
+    assert watch.rows[0].state == "retracted"
+
+
+def test_what_is_over_meanwhile_is_told_as_that(watch: Watch):
+    watch.see(0, {A: BURNT})
+    watch.says("false")
+    for day in (5, 10):
+        watch.see(day, {A: CLEAR})
+    watch.says("true")
+    assert watch.kinds == [OPENED, RETRACTED, RESOLVED]
+    assert watch.rows[0].closed_at == DAY0 + timedelta(days=10)
+
+
+def test_what_was_over_long_ago_goes_on_for_nobody(watch: Watch):
+    watch.see(0, {A: BURNT})
+    watch.says("false")
+    watch.see(80, {FAR: CLEAR})
+    watch.says("true")
+    assert watch.kinds == [OPENED, RETRACTED]
+    assert (watch.rows[0].state, watch.rows[0].told_state) == ("expired", "expired")
+
+
+def test_what_a_newer_version_has_taken_back_no_answer_brings_back(watch: Watch):
+    watch.see(0, {A: BURNT}, name="x")
+    watch.says("false")
+    watch.see(0, {A: CLEAR}, name="x", version=2)
+    watch.says("true")
+    assert watch.kinds == [OPENED, RETRACTED]
+    assert watch.rows[0].why == "a newer processing version of its scenes does not match"
+    watch.see(3, {B: BURNT}, name="y")
+    watch.see(3, {B: CLEAR}, name="y", version=2)
+    watch.says("true", alert=2)
+    assert watch.kinds[2:] == [OPENED, RETRACTED]
+
+
+def test_parts_that_were_cut_off_meanwhile_go_on_as_well(watch: Watch):
+    watch.see(0, {A: BURNT, CELLS[4]: BURNT, CELLS[2]: BURNT}, name="x")
+    watch.says("false")
+    watch.see(0, {A: BURNT, CELLS[4]: BURNT, CELLS[2]: CLEAR}, name="x", version=2)
+    assert {row.state for row in watch.rows} == {"retracted"}
+    watch.says("true")
+    assert watch.kinds == [OPENED, RETRACTED, REOPENED, SPLIT]
+    assert {row.state for row in watch.rows} == {"opened"}
+    assert sorted(alert.incident.cells for alert in watch.broker.alerts[2:]) == [(A,), (CELLS[4],)]
+
+
+def test_a_retraction_reads_what_the_matcher_has_written_meanwhile(watch: Watch):
+    """On PostgreSQL another transaction may end between reading an incident and holding the lock."""
+    watch.see(0, {A: BURNT})
+    with transaction(watch.engine) as session:
+        row = session.get_one(IncidentRow, watch.rows[0].incident_id)
+        change = update(IncidentRow).values(sequence=2, told_state="growing")
+        session.execute(change, execution_options={"synchronize_session": False})
+        retract(session, row.incident_id, "false")
+        assert row.sequence == 3
 
 
 def test_what_a_person_has_retracted_is_not_retracted_again_by_a_newer_version(watch: Watch):

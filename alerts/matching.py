@@ -24,7 +24,7 @@ from alerts.incidents import scenes
 from alerts.incidents.announce import Surprise, Telling
 from alerts.incidents.follow import Cause, follow, looked_at_in, matched_in, tell_merged, tell_opened, tell_withdrawn
 from alerts.incidents.join import join
-from alerts.incidents.looks import Stratum, forget_batches, keep, look, look_back, seen_in
+from alerts.incidents.looks import Stratum, forget_batches, keep, look, look_back, passed_by, seen_in
 from alerts.incidents.sweep import sweep
 from alerts.incidents.withdraw import withdraw
 from alerts.locks import serialise
@@ -200,9 +200,12 @@ def _take(
     late = newest is not None and scene.sensing_at < newest - rules.late
     if not late:
         keep(session, seen, batch.batch)
+    matched = [query.query_id for query, matches in found if matches]
+    passed = passed_by(session, seen, matched, telling.stratum)
     for query, matches in found:
         telling.queries[query.query_id] = query
-        joined = join(session, query, matches, now=telling.now, rules=rules, late=late)
+        exits = passed.get(query.query_id)
+        joined = join(session, query, matches, now=telling.now, rules=rules, late=late, passed=exits)
         look_back(session, joined.stored, rules, telling.stratum)
         if scene.news:
             tell_opened(telling, joined.opened, newest, rules)

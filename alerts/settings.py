@@ -36,8 +36,12 @@ class MatcherSettings(BaseSettings):
     """Passes in a row that must see a cell clear before it is gone: one may be haze, or a threshold's trembling."""
     clear_share: float = Field(default=0.8, gt=0, le=1)
     """An incident is resolved when this share of its cells is gone; some always stay under cloud or in between."""
+    exit_sigmas: float = Field(default=2, ge=0, le=20)
+    """A cell is clear only this far below the cosine that it had to pass, in robust standard deviations of the
+    background's changes, so that flicker at it ends nothing: by chance one look in 44 of an unchanged cell falls so
+    far, and two in a row do in 2000."""
     exit_margin: float = Field(default=0.02, ge=0, le=1)
-    """A cell is clear only this far below the cosine that it had to pass, so that flicker at it ends nothing."""
+    """The same in cosines, where too little background is known."""
     least_background: int = Field(default=30, ge=10, le=100_000)
     """Scores that a threshold needs; with fewer, the release's own background is used, or nothing fires."""
     large_background: int = Field(default=300, ge=10, le=100_000)

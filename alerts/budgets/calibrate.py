@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -20,6 +20,7 @@ from shapely.geometry.base import BaseGeometry
 from sqlalchemy import Engine, delete, func, select
 from sqlalchemy.orm import Session
 
+from alerts.budgets.exits import clear_below, noise
 from alerts.budgets.pasts import Past, Pasts
 from alerts.budgets.stratified import thresholds_by_stratum
 from alerts.budgets.thresholds import ReleaseBackground, Threshold, WithBackground, WithCalibration
@@ -152,16 +153,21 @@ class Calibrator:
     def _thresholds(
         self, each: Wanted, vector: Floats, past: Past, release: ReleaseBackground | None
     ) -> dict[str, Threshold]:
-        return thresholds_by_stratum(
+        here, settings = past.here(each.area), self._settings
+        found = thresholds_by_stratum(
             each.query,
             each.sensor,
             vector,
-            here=past.here(each.area),
+            here=here,
             everywhere=past.everywhere,
             release=release,
-            settings=self._settings,
+            settings=settings,
             plausible=self._plausible(each.sensor, vector[0]),
         )
+        around = noise(vector, here=here, everywhere=past.everywhere, release=release, settings=settings)
+        return {
+            name: replace(one, clear=clear_below(one, each.query.mode, around, settings)) for name, one in found.items()
+        }
 
     def _plausible(self, sensor: Sensor, vector: Floats) -> float | None:
         if not isinstance(self._encoder, WithCalibration):
@@ -267,11 +273,13 @@ class Calibrator:
                 ThresholdRow(
                     **names,
                     stratum=stratum,
+                    question=each.wanted.query.question,
                     vector=each.vectors.astype("<f4").tobytes(),
                     score=found.score,
                     presence=found.presence,
                     score_low=found.low,
                     score_high=found.high,
+                    clear=found.clear,
                     basis=found.basis,
                     background=found.background,
                     needed=found.needed,

@@ -55,6 +55,7 @@ class Threshold:
         needed: How many archive scores the budget asks for; more than `background`: not enough history for it.
         expected_per_week: Alarms to expect under the area at this threshold; none where that is not known.
         tail: The model of the scores above, `tails.Kept` in JSON.
+        clear: Presence score below which a cell that has matched is clear again (`exits`).
     """
 
     score: float | None
@@ -66,6 +67,7 @@ class Threshold:
     needed: int | None = None
     expected_per_week: float | None = None
     tail: dict[str, object] | None = None
+    clear: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

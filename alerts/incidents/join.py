@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
-from alerts.incidents.looks import match_id
+from alerts.incidents.looks import Passed, match_id
 from alerts.places import centres, groups, near, positions, positions_of, reach_km
 from alerts.settings import MatcherSettings
 from schemas.messages import IncidentState, Match, StandingQuery, stable_id
@@ -63,6 +63,7 @@ def join(
     now: datetime,
     rules: MatcherSettings,
     late: bool = False,
+    passed: Passed | None = None,
 ) -> Joined:
     """Store the matches of one query and acquisition.
 
@@ -75,8 +76,10 @@ def join(
         now: When incidents open.
         rules: Reach and window.
         late: Whether they come after the allowed lateness.
+        passed: What their cells must fall below to be clear; none: not known.
     """
-    joined = Joined(stored=_replace(session, matches))
+    passed = passed or Passed(None, "")
+    joined = Joined(stored=_replace(session, matches, passed))
     new = joined.stored
     if not new:
         return joined
@@ -94,7 +97,7 @@ def join(
             merged |= {name: keeper.incident_id for name, into in merged.items() if into == other.incident_id}
             merged[other.incident_id] = keeper.incident_id
             joined.merged.append(other)
-        _add(session, keeper, members, late)
+        _add(session, keeper, members, late, passed)
     return joined
 
 
@@ -135,14 +138,14 @@ _UNSEEN = {"synchronize_session": False}
 """Rows of matches are never held as objects: nothing to bring up to date."""
 
 
-def _replace(session: Session, matches: Sequence[Match]) -> list[Match]:
+def _replace(session: Session, matches: Sequence[Match], passed: Passed) -> list[Match]:
     """Bring stored matches of older versions up to date; those that are not stored."""
     ids = {match_id(m.query_id, m.query_version, m.cell, m.physical_key): m for m in matches}
     wanted = select(MatchRow.match_id, MatchRow.acquisition_id).where(MatchRow.match_id.in_(ids))
     for name, acquisition_id in session.execute(wanted).all():
         match = ids.pop(name)
         if acquisition_id != match.acquisition_id:
-            change = update(MatchRow).where(MatchRow.match_id == name).values(_of_version(match))
+            change = update(MatchRow).where(MatchRow.match_id == name).values(_of_version(match, passed))
             session.execute(change, execution_options=_UNSEEN)
     return list(ids.values())
 
@@ -197,7 +200,7 @@ def _open(session: Session, query: StandingQuery, members: Sequence[Match], now:
     return row
 
 
-def _add(session: Session, incident: IncidentRow, members: Sequence[Match], late: bool) -> None:
+def _add(session: Session, incident: IncidentRow, members: Sequence[Match], late: bool, passed: Passed) -> None:
     rows = []
     for match, (lon, lat) in zip(members, centres([match.cell for match in members]).tolist(), strict=True):
         rows.append(
@@ -213,7 +216,7 @@ def _add(session: Session, incident: IncidentRow, members: Sequence[Match], late
                 "physical_key": match.physical_key,
                 "late": int(late),
                 "told": 0,
-                **_of_version(match),
+                **_of_version(match, passed),
             }
         )
     session.execute(insert(MatchRow), rows)
@@ -222,7 +225,7 @@ def _add(session: Session, incident: IncidentRow, members: Sequence[Match], late
     incident.score = max(incident.score, *(match.score for match in members))
 
 
-def _of_version(match: Match) -> dict[str, object]:
+def _of_version(match: Match, passed: Passed) -> dict[str, object]:
     """What a newer version of the scene changes."""
     return {
         "acquisition_id": match.acquisition_id,
@@ -230,5 +233,7 @@ def _of_version(match: Match) -> dict[str, object]:
         "sensing_at": match.sensing_at,
         "score": match.score,
         "presence": match.presence,
+        "level": passed.level,
+        "scored_by": passed.scored_by,
         "message": match.model_dump_json(),
     }

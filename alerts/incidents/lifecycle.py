@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from uuid import UUID
@@ -40,6 +40,7 @@ class Place:
         last_at: Sensing time of its last match.
         score: The highest score.
         halfway: Presence score halfway between before and after its weakest match.
+        levels: Below what it is clear by the thresholds that its matches passed, the lowest by the query's vectors.
         late: Whether all of its matches came after the allowed lateness.
         told: Whether people have been told of it.
     """
@@ -52,6 +53,30 @@ class Place:
     halfway: float
     late: bool
     told: bool
+    levels: Mapping[str, float | None] = field(default_factory=dict)
+
+    def __or__(self, other: Place) -> Place:
+        """The same cell and sensor, with other matches as well."""
+        return Place(
+            self.cell,
+            self.sensor,
+            min(self.first_at, other.first_at),
+            max(self.last_at, other.last_at),
+            max(self.score, other.score),
+            min(self.halfway, other.halfway),
+            self.late and other.late,
+            self.told or other.told,
+            {**self.levels, **other.levels},
+        )
+
+    def clear_below(self, look: Look) -> float:
+        """What the presence score of a look must lie below for the cell to be clear.
+
+        The lower of what the threshold says now and what the matches had to pass then: one that is computed anew and
+        comes out higher calls nothing clear that has not changed. What other vectors have scored is not compared.
+        """
+        levels = [level for level in (look.level, self.levels.get(look.scored_by)) if level is not None]
+        return min(levels, default=self.halfway)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +86,8 @@ class Look:
     Attributes:
         cell, sensor, sensing_at: Which, and when.
         presence: Cosine of cell and sentence.
-        level: Below this it is clear; none: below the place's halfway.
+        level: Below this it is clear by the threshold of its time; none: there was none on the presence score.
+        scored_by: Digest of the query's vectors.
     """
 
     cell: str
@@ -69,6 +95,7 @@ class Look:
     sensing_at: datetime
     presence: float
     level: float | None
+    scored_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -130,21 +157,26 @@ def read(session: Session, incident_ids: Sequence[UUID], rules: MatcherSettings)
             func.min(row.presence - row.score / 2),
             func.min(row.late),
             func.max(row.told),
+            row.scored_by,
+            func.min(row.level),
         )
         .where(row.incident_id.in_(incident_ids))
-        .group_by(row.incident_id, row.cell, row.sensor)
-        .order_by(row.incident_id, row.cell, row.sensor)
+        .group_by(row.incident_id, row.cell, row.sensor, row.scored_by)
+        .order_by(row.incident_id, row.cell, row.sensor, row.scored_by)
     )
     places: dict[UUID, dict[tuple[str, Sensor], Place]] = defaultdict(dict)
-    for incident_id, cell, name, first_at, last_at, score, halfway, late, told in session.execute(grouped):
+    for incident_id, cell, name, first_at, last_at, score, halfway, late, told, scored_by, level in session.execute(
+        grouped
+    ):
         sensor = _sensor(name)
-        place = Place(cell, sensor, first_at, last_at, score, halfway, late > 0, told > 0)
-        places[incident_id][cell, sensor] = place
+        place = Place(cell, sensor, first_at, last_at, score, halfway, late > 0, told > 0, {scored_by: level})
+        known = places[incident_id].get((cell, sensor))
+        places[incident_id][cell, sensor] = place if known is None else known | place
     looks: dict[UUID, list[Look]] = defaultdict(list)
-    for incident_id, cell, name, sensing_at, presence, level in session.execute(_later_looks(incident_ids)):
+    for incident_id, cell, name, sensing_at, *seen in session.execute(_later_looks(incident_ids)):
         place = places[incident_id][cell, _sensor(name)]
         if sensing_at <= place.last_at + rules.window:
-            looks[incident_id].append(Look(cell, place.sensor, sensing_at, presence, level))
+            looks[incident_id].append(Look(cell, place.sensor, sensing_at, *seen))
     return {name: Evidence(tuple(found.values()), tuple(looks[name])) for name, found in places.items()}
 
 
@@ -215,8 +247,7 @@ def gone_at(place: Place, looks: Sequence[Look], clear_looks: int) -> datetime |
     while i < len(later):
         began, clear = later[i].sensing_at, True
         while i < len(later) and later[i].sensing_at < began + OVERPASS:
-            level = later[i].level
-            clear = clear and later[i].presence < (place.halfway if level is None else level)
+            clear = clear and later[i].presence < place.clear_below(later[i])
             i += 1
         in_a_row = in_a_row + 1 if clear else 0
         if in_a_row < clear_looks:
@@ -230,7 +261,7 @@ def _when(look: Look) -> datetime:
     return look.sensing_at
 
 
-def _later_looks(incident_ids: Sequence[UUID]):  # type: ignore[no-untyped-def]  # a Select of six columns
+def _later_looks(incident_ids: Sequence[UUID]):  # type: ignore[no-untyped-def]  # a Select of seven columns
     """Looks at the incidents' cells after their last match by the same sensor."""
     row = MatchRow
     keys = (row.incident_id, row.query_id, row.query_version, row.cell, row.sensor)
@@ -241,7 +272,13 @@ def _later_looks(incident_ids: Sequence[UUID]):  # type: ignore[no-untyped-def] 
         .subquery()
     )
     return select(
-        last.c.incident_id, LookRow.cell, LookRow.sensor, LookRow.sensing_at, LookRow.presence, LookRow.level
+        last.c.incident_id,
+        LookRow.cell,
+        LookRow.sensor,
+        LookRow.sensing_at,
+        LookRow.presence,
+        LookRow.level,
+        LookRow.scored_by,
     ).join(
         last,
         and_(

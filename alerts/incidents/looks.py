@@ -13,17 +13,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import blake2b
 from typing import TypeVar
 from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from alerts.places import centres, reach_km
 from alerts.settings import MatcherSettings
-from schemas.messages import EmbeddingBatch, Match, Mode, QueryStatus, Sensor, StandingQuery, stable_id
+from schemas.messages import EmbeddingBatch, Match, QueryStatus, Sensor, stable_id
 from schemas.tables import LookRow, MatchRow, QueryRow, RecentBatchRow, ThresholdRow
 
 Stratum = Callable[[str, datetime], str]
@@ -60,6 +61,20 @@ class Watched:
     query_id: UUID
     query_version: int
     cell: str
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """What the matches of a query in one batch have passed, for looks to come.
+
+    Attributes:
+        level: Presence score below which their cells are clear; none: below halfway of each.
+        scored_by: Digest of the query's vectors: two releases have no cosines in common, nor has a query that has
+            learnt with itself before.
+    """
+
+    level: float | None
+    scored_by: str
 
 
 def match_id(query_id: UUID, query_version: int, cell: str, physical_key: str) -> UUID:
@@ -117,7 +132,16 @@ def look(session: Session, seen: Seen, rules: MatcherSettings, stratum: Stratum 
         )
         .distinct()
     )
-    _record(session, seen, [Watched(*each) for each in session.execute(wanted)], rules, stratum)
+    _record(session, seen, [Watched(*each) for each in session.execute(wanted)], stratum)
+
+
+def passed_by(
+    session: Session, seen: Seen, query_ids: Sequence[UUID], stratum: Stratum | None = None
+) -> dict[UUID, Passed]:
+    """What the matches of these queries in a batch have passed, by query."""
+    if not query_ids:
+        return {}
+    return {name: measure.passed for name, measure in _measures(session, seen, query_ids, stratum).items()}
 
 
 def look_back(
@@ -128,7 +152,7 @@ def look_back(
     Args:
         session: In a transaction.
         matches: Of one query and scene, just stored.
-        rules: Window and margin.
+        rules: The window.
         stratum: Which thresholds hold.
     """
     if not matches:
@@ -149,7 +173,7 @@ def look_back(
     for kept in session.scalars(wanted):
         seen = _read(kept)
         watched = [Watched(first.query_id, first.query_version, cell) for cell in seen.cells if cell in cells]
-        _record(session, seen, watched, rules, stratum)
+        _record(session, seen, watched, stratum)
 
 
 def forget_batches(session: Session, before: datetime) -> None:
@@ -164,9 +188,7 @@ def _read(row: RecentBatchRow) -> Seen:
     return Seen(row.acquisition_id, row.physical_key, sensor, row.sensing_at, row.release, cells, vectors)
 
 
-def _record(
-    session: Session, seen: Seen, watched: Iterable[Watched], rules: MatcherSettings, stratum: Stratum | None
-) -> None:
+def _record(session: Session, seen: Seen, watched: Iterable[Watched], stratum: Stratum | None) -> None:
     ids = {match_id(w.query_id, w.query_version, w.cell, seen.physical_key): w for w in watched}
     if not ids:
         return
@@ -176,7 +198,7 @@ def _record(
         )
         for name in session.scalars(matched).all():
             del ids[name]
-    scored = _scored(session, seen, ids, rules, stratum)
+    scored = _scored(session, seen, ids, stratum)
     for rows in batched(scored, IDS_AT_ONCE):
         session.execute(delete(LookRow).where(LookRow.look_id.in_([row["look_id"] for row in rows])))
         session.execute(insert(LookRow), list(rows))
@@ -189,22 +211,17 @@ def batched(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
 
 
 def _scored(
-    session: Session, seen: Seen, watched: dict[UUID, Watched], rules: MatcherSettings, stratum: Stratum | None
+    session: Session, seen: Seen, watched: dict[UUID, Watched], stratum: Stratum | None
 ) -> list[dict[str, object]]:
     """Rows of looks: the presence score of each cell, and below what it would be clear."""
     where = {cell: i for i, cell in enumerate(seen.cells)}
-    name = stratum(seen.cells[0], seen.sensing_at) if stratum else ""
-    standing = _thresholds(session, seen, {w.query_id for w in watched.values()}, name)
+    standing = _measures(session, seen, {one.query_id for one in watched.values()}, stratum)
     rows: list[dict[str, object]] = []
     for look_id, one in watched.items():
-        if one.query_id not in standing:
+        measure = standing.get(one.query_id)
+        if measure is None or measure.question != one.query_version:
             continue
-        query, threshold = standing[one.query_id]
-        if query.question != one.query_version:
-            continue
-        vectors = np.frombuffer(threshold.vector, "<f4").reshape(-1, seen.vectors.shape[1])
-        products = vectors.astype(np.float64) @ seen.vectors[where[one.cell]].astype(np.float64)
-        passed = threshold.score if query.mode is Mode.PRESENCE else threshold.presence
+        products = measure.vectors @ seen.vectors[where[one.cell]].astype(np.float64)
         rows.append(
             {
                 "look_id": look_id,
@@ -216,26 +233,40 @@ def _scored(
                 "physical_key": seen.physical_key,
                 "acquisition_id": seen.acquisition_id,
                 "presence": round(float(products.max()), 9),
-                "level": None if passed is None else passed - rules.exit_margin,
+                "level": measure.passed.level,
+                "scored_by": measure.passed.scored_by,
             }
         )
     return rows
 
 
-def _thresholds(
-    session: Session, seen: Seen, query_ids: set[UUID], stratum: str
-) -> dict[UUID, tuple[StandingQuery, ThresholdRow]]:
-    """The queries that are still watched, with the thresholds that hold there."""
+@dataclass(frozen=True, slots=True)
+class _Measure:
+    """What a batch is measured with for a query: its vectors, float64 (k, 384), and what they must fall below."""
+
+    question: int
+    vectors: NDArray[np.float64]
+    passed: Passed
+
+
+def _measures(session: Session, seen: Seen, query_ids: Iterable[UUID], stratum: Stratum | None) -> dict[UUID, _Measure]:
+    """Those of the queries that are still watched. Queries themselves are not read: their areas may be megabytes."""
+    name = stratum(seen.cells[0], seen.sensing_at) if stratum else ""
+    row = ThresholdRow
     wanted = (
-        select(QueryRow.message, ThresholdRow)
-        .join(ThresholdRow, ThresholdRow.query_id == QueryRow.query_id)
+        select(row.query_id, func.coalesce(row.question, QueryRow.version), row.vector, row.clear)
+        .join(QueryRow, QueryRow.query_id == row.query_id)
         .where(
-            QueryRow.query_id.in_(query_ids),
             QueryRow.status == QueryStatus.ACTIVE.value,
-            ThresholdRow.release == seen.release,
-            ThresholdRow.sensor == seen.sensor,
-            ThresholdRow.stratum.in_({"", stratum}),
+            row.release == seen.release,
+            row.sensor == seen.sensor,
+            row.stratum.in_({"", name}),
         )
-        .order_by(ThresholdRow.stratum)
+        .order_by(row.stratum)
     )
-    return {row.query_id: (StandingQuery.from_bytes(message.encode()), row) for message, row in session.execute(wanted)}
+    found: dict[UUID, _Measure] = {}
+    for some in batched(sorted(query_ids, key=str), IDS_AT_ONCE):
+        for query_id, question, packed, clear in session.execute(wanted.where(row.query_id.in_(some))):
+            vectors = np.frombuffer(packed, "<f4").reshape(-1, seen.vectors.shape[1]).astype(np.float64)
+            found[query_id] = _Measure(question, vectors, Passed(clear, blake2b(packed, digest_size=8).hexdigest()))
+    return found

@@ -29,7 +29,7 @@ LONGEST_WHY = 500
 def retract(
     session: Session, incident_id: UUID, why: str, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 ) -> None:
-    """Retract an incident until a person takes it back: matches of its place within the window join it, and nobody hears of them.
+    """Retract an incident until it is reinstated: matches of its place within the window join it and are not told.
 
     Doing it twice changes nothing.
 

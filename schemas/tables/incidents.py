@@ -76,7 +76,10 @@ class LookRow(Base):
     presence: Mapped[float] = mapped_column()
     """Cosine of cell and sentence."""
     level: Mapped[float | None] = mapped_column()
-    """Below this it is clear; none: below halfway between before and after the cell's own match."""
+    """Presence score below which it is clear, by the threshold of its time; none: below halfway between before and
+    after the cell's own match."""
+    scored_by: Mapped[str] = mapped_column(String(16), server_default="")
+    """Digest of the query's vectors that scored it."""
     __table_args__ = (Index("ix_looks_query_cell", "query_id", "cell"),)
 
 
@@ -126,6 +129,10 @@ class MatchRow(Base):
     item_id: Mapped[str] = mapped_column(String(300), server_default="")
     score: Mapped[float] = mapped_column()
     presence: Mapped[float] = mapped_column(server_default="0")
+    level: Mapped[float | None] = mapped_column()
+    """Presence score below which its cell is clear, by the threshold that it passed; none: no such score was known."""
+    scored_by: Mapped[str] = mapped_column(String(16), server_default="")
+    """Digest of the query's vectors that scored it: what two have scored is not compared."""
     late: Mapped[int] = mapped_column(server_default="0")
     """1 where it came after the allowed lateness: what was seen after it is not known any more."""
     told: Mapped[int] = mapped_column(server_default="0")

@@ -40,6 +40,8 @@ class ThresholdRow(Base):
     sensor: Mapped[str] = mapped_column(String(2), primary_key=True)
     stratum: Mapped[str] = mapped_column(String(20), primary_key=True, default="")
     """Region and season that it holds for (`alerts.budgets.strata`); empty: wherever no other does."""
+    question: Mapped[int | None] = mapped_column()
+    """What was asked: `StandingQuery.question`; none: the query's version, in rows of an older build."""
     vector: Mapped[bytes] = mapped_column(LargeBinary)
     """The query's unit vectors, float32 (k, 384), little-endian; its score is the highest of the k products."""
     score: Mapped[float | None] = mapped_column()
@@ -49,6 +51,8 @@ class ThresholdRow(Base):
     score_low: Mapped[float | None] = mapped_column()
     score_high: Mapped[float | None] = mapped_column()
     """Interval of the threshold, 90 %; none where nothing is known of it."""
+    clear: Mapped[float | None] = mapped_column()
+    """Presence score below which a cell that has matched is clear again; none: below halfway of its match."""
     basis: Mapped[str] = mapped_column(String(20))
     """archive, manual, release (the release's own background, until the archive has enough), none."""
     background: Mapped[int] = mapped_column()

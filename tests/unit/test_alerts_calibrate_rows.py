@@ -123,9 +123,10 @@ def test_rows_hold_the_interval_the_expectation_and_the_tail_by_stratum(engine: 
             assert row.needed <= row.background
             assert 0 < row.expected_per_week <= 1.5
             assert row.tail["version"] == 1
+            assert row.clear == pytest.approx((row.score + 0.05) / 2, rel=0.02)  # half the way to ordinary ground
             assert missing_history(row) is None
     radar = found["s1", ""]
-    assert (radar.score, radar.basis, radar.expected_per_week) == (None, "none", None)
+    assert (radar.score, radar.basis, radar.expected_per_week, radar.clear) == (None, "none", None, None)
     assert missing_history(radar).startswith("not enough history: 0 of 30 scores needed; until then nothing fires")
 
 

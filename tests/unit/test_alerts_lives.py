@@ -321,16 +321,76 @@ def test_in_appearance_mode_what_stays_is_not_gone_when_the_baseline_has_taken_i
 
 def test_in_appearance_mode_a_presence_floor_decides_where_there_is_one(engine: Engine):
     watch = Watch(engine, mode="appearance")
-    watch.matcher.prepare()
-    with transaction(engine) as session:
-        for row in session.scalars(select(ThresholdRow)):
-            row.presence = 0.3
+    recomputed(watch, presence=0.3, clear=0.28)
     watch.see(0, {A: BURNT})
     for day in (4, 8):
         watch.see(day, {A: 0.29})  # clear only below 0.28
     assert watch.kinds == [OPENED]
     for day in (12, 16):
         watch.see(day, {A: 0.27})
+    assert watch.kinds == [OPENED, RESOLVED]
+
+
+def recomputed(watch: Watch, **columns: object) -> None:
+    """Thresholds as a calibration leaves them."""
+    watch.matcher.prepare()
+    with transaction(watch.engine) as session:
+        for row in session.scalars(select(ThresholdRow)):
+            for name, value in columns.items():
+                setattr(row, name, value)
+
+
+def test_what_is_clear_goes_by_the_thresholds_own_noise(watch: Watch):
+    recomputed(watch, clear=0.3)
+    watch.see(0, {A: BURNT})
+    for day in (3, 6):
+        watch.see(day, {A: 0.31})
+    assert watch.kinds == [OPENED]
+    for day in (9, 12):
+        watch.see(day, {A: 0.29})
+    assert watch.kinds == [OPENED, RESOLVED]
+
+
+@pytest.mark.parametrize("mode", ["presence", "appearance"])
+def test_a_threshold_that_comes_out_higher_calls_nothing_clear_that_has_not_changed(engine: Engine, mode: str):
+    watch = Watch(engine, mode=mode)
+    recomputed(watch, presence=0.5, clear=0.4)
+    watch.see(0, {A: 0.6})
+    recomputed(watch, score=0.8, presence=0.8, clear=0.7)
+    for day in (3, 6, 9):
+        watch.see(day, {A: 0.6 if mode == "presence" else 0.45})
+    assert OPENED in watch.kinds and RESOLVED not in watch.kinds
+    for day in (12, 15):
+        watch.see(day, {A: 0.39})
+    assert watch.kinds[-1] is RESOLVED
+
+
+def test_a_threshold_that_comes_out_lower_calls_nothing_clear_that_nearly_matches(watch: Watch):
+    watch.see(0, {A: BURNT})
+    recomputed(watch, score=0.3, clear=0.28)
+    for day in (3, 6):
+        watch.see(day, {A: 0.29})
+    assert watch.kinds == [OPENED]
+    for day in (9, 12):
+        watch.see(day, {A: 0.27})
+    assert watch.kinds == [OPENED, RESOLVED]
+
+
+def test_more_queries_than_one_statement_can_name(watch: Watch, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("alerts.incidents.looks.IDS_AT_ONCE", 1)
+    queries.add(watch.engine, "fire", threshold=0.5, mode="presence")
+    for day, level in ((0, BURNT), (4, CLEAR), (8, CLEAR)):
+        watch.see(day, {A: level})
+    assert watch.kinds == [OPENED, OPENED, RESOLVED, RESOLVED]
+
+
+def test_what_other_vectors_have_scored_is_not_compared(watch: Watch):
+    """Another release, or a query that has learnt: its cosines may all be higher, and clear is what it calls so."""
+    watch.see(0, {A: BURNT})
+    learnt = (FIRE + LAND) / np.sqrt(2).astype(np.float32)
+    recomputed(watch, score=0.8, clear=0.78, vector=learnt.astype("<f4").tobytes())
+    for day in (3, 6):
+        watch.see(day, {A: CLEAR})  # 0.71 by the new vectors: far above 0.48 by the old ones
     assert watch.kinds == [OPENED, RESOLVED]
 
 

@@ -35,6 +35,7 @@ MAX_CELLS = 20_000
 """Cells listed in one alert, the highest scores first; the rest can be had from `tocsin alerts`."""
 MAX_VERTICES = 5000
 """Outlines finer than this are simplified."""
+WORLD = shapely.box(-180, -90, 180, 90)
 Surprise = Callable[[ThresholdRow, float], float | None]
 """How rarely, in days, a match at least so strong is to be expected: `alerts.budgets.surprise`."""
 
@@ -166,7 +167,8 @@ def outline(cells: Sequence[str]) -> BaseGeometry:
     for tolerance_deg in (0.01, 0.05):
         if shapely.get_num_coordinates(union) <= MAX_VERTICES:
             return union
-        union = shapely.simplify(union.buffer(tolerance_deg, join_style="mitre"), tolerance_deg)
+        wider = union.buffer(tolerance_deg, join_style="mitre")
+        union = shapely.simplify(shapely.intersection(wider, WORLD), tolerance_deg)
     return union if shapely.get_num_coordinates(union) <= MAX_VERTICES else union.envelope
 
 

@@ -11,20 +11,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from shapely import contains_xy, get_num_coordinates
 from sqlalchemy import Engine, inspect, select, text, update
 
 from alerts import matching, queries
 from alerts.answers import judge
 from alerts.budgets.calibrate import Calibrator
+from alerts.incidents import announce
 from alerts.incidents import retract as retracting
+from alerts.incidents.announce import outline
 from alerts.incidents.listing import show_alert
 from alerts.incidents.retract import retract
 from alerts.matching import Matcher
+from alerts.places import centres
 from alerts.settings import MatcherSettings
 from schemas import outbox
-from schemas.cells import cell_at, cell_of
+from schemas.cells import cell_at, cell_of, cells_in
 from schemas.database import connect, migrate, reading, transaction
 from schemas.errors import NotFound
+from schemas.geometry import read_bbox
 from schemas.messages import Acquisition, Alert, EmbeddingBatch, IncidentState, stable_id
 from schemas.tables import AcquisitionRow, CoverageRow, IncidentRow, LookRow, MatchRow, RecentBatchRow, ThresholdRow
 
@@ -731,6 +736,17 @@ def test_an_alert_says_how_rare_it_is(engine: Engine):
     watch.see(2, {A: 0.8})
     assert watch.broker.alerts[0].incident.expected_every_days is None
     assert watch.broker.alerts[1].incident.expected_every_days == pytest.approx(80, abs=0.01)
+
+
+def test_an_outline_that_is_made_coarser_stays_on_the_map():
+    chance = np.random.default_rng(0)
+    cells = [cell.id for cell in cells_in(read_bbox((179.3, 51.0, -179.3, 51.6))) if chance.random() < 0.5]
+    made = outline(cells)
+    west, _, east, _ = made.bounds
+    assert (west, east) == (-180, 180)
+    assert made.is_valid and get_num_coordinates(made) <= announce.MAX_VERTICES
+    lon, lat = centres(cells).T
+    assert contains_xy(made.buffer(0.01), lon, lat).all()
 
 
 STEPS = (

@@ -87,7 +87,10 @@ def tell_merged(telling: Telling, rows: Sequence[IncidentRow]) -> None:
 
 
 def tell_withdrawn(telling: Telling, withdrawn: Withdrawn, rules: MatcherSettings, clock: datetime | None) -> None:
-    """Tell of incidents that a newer version has emptied or cut; new parts of what nobody knew stay untold."""
+    """Tell of incidents that a newer version has emptied or cut; new parts of what nobody knew stay untold.
+
+    Of a part that is over nobody hears that it is one: `follow` tells its end to those who think that it goes on.
+    """
     states = cell_states(telling.session, withdrawn.by) if withdrawn.empty else {}
     for row in withdrawn.empty:
         if row.retracted_at is not None:  # people know that it never was
@@ -101,7 +104,8 @@ def tell_withdrawn(telling: Telling, withdrawn: Withdrawn, rules: MatcherSetting
         evidence = read(telling.session, [each.incident_id for each in (row, *parts)], rules)
         for each in (row, *parts):
             _refresh(each, evidence[each.incident_id], clock, rules)
-            tell(telling, each, IncidentState.SPLIT, evidence[each.incident_id])
+            if IncidentState(each.state) in OPEN:
+                tell(telling, each, IncidentState.SPLIT, evidence[each.incident_id])
 
 
 def tell_reinstated(
@@ -168,7 +172,9 @@ def _refresh(row: IncidentRow, evidence: Evidence, clock: datetime | None, rules
     """The row as the evidence has it; a person's word stands above it."""
     row.first_sensing_at, row.last_sensing_at = evidence.first.first_at, evidence.last_at
     row.score = max(evidence.cells.values())
-    if row.retracted_at is None:
+    if row.retracted_at is not None:
+        row.state = IncidentState.RETRACTED.value
+    else:
         status = state_of(evidence, clock, rules)
         row.state, row.closed_at, row.why = status.state.value, status.closed_at, None
 

@@ -522,6 +522,28 @@ def test_withdrawn_matches_cut_an_incident_and_cells_that_are_gone_do_not(watch:
     assert other.alert_id == watch.broker.alerts[2].alert_id  # what was merged has its old name again
 
 
+def test_of_parts_that_are_over_nobody_hears_that_they_are_parts(watch: Watch):
+    watch.see(0, {A: BURNT, CELLS[2]: BURNT, CELLS[4]: BURNT}, name="x")
+    for day in (3, 6):
+        watch.see(day, {A: CLEAR, CELLS[2]: CLEAR, CELLS[4]: CLEAR})
+    assert watch.kinds == [OPENED, RESOLVED]
+    watch.see(0, {A: BURNT, CELLS[2]: CLEAR, CELLS[4]: BURNT}, name="x", version=2)
+    assert watch.kinds == [OPENED, RESOLVED]
+    assert [row.state for row in watch.rows] == ["resolved", "resolved"]
+
+
+def test_when_a_cut_leaves_a_part_that_is_gone_its_end_is_told(watch: Watch):
+    """Four of five cells were not enough; without the fifth, and what connected it, they are."""
+    watch.see(0, dict.fromkeys(CELLS[:4], BURNT) | {CELLS[5]: BURNT, CELLS[7]: BURNT}, name="x")
+    for day in (3, 6):
+        watch.see(day, dict.fromkeys(CELLS[:4], CLEAR))
+    assert watch.kinds == [OPENED]
+    watch.see(0, dict.fromkeys(CELLS[:4], BURNT) | {CELLS[5]: CLEAR, CELLS[7]: BURNT}, name="x", version=2)
+    assert watch.kinds == [OPENED, SPLIT, RESOLVED]
+    _, going_on, over = watch.broker.alerts
+    assert (going_on.incident.cells, set(over.incident.cells)) == ((CELLS[7],), set(CELLS[:4]))
+
+
 def test_a_person_retracts_it_for_good(watch: Watch):
     watch.see(0, {A: BURNT})
     for _ in range(2):

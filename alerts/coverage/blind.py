@@ -79,6 +79,8 @@ class BlindWatch:
             How many notices were raised or cleared.
         """
         watched = sorted(self._watched(now), key=lambda query: query.query_id)
+        keys = {(query.query_id, query.version) for query in watched}
+        self._usual = {key: known for key, known in self._usual.items() if key in keys}
         standing = {notice.notice_id: notice for notice in standing_notices(self._engine, NoticeKind.BLIND)}
         written = self._clear_unwatched(standing.values(), {matter_of(query).notice_id for query in watched})
         begin = next((i for i, query in enumerate(watched) if self._next and query.query_id >= self._next), 0)

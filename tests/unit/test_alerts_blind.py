@@ -222,6 +222,16 @@ def test_a_look_without_time_goes_on_where_it_ended(engine, monkeypatch):
     assert [watch.look(NOW) for _ in range(4)] == [1, 1, 1, 0]
 
 
+def test_what_was_worked_out_for_a_query_goes_with_it(engine):
+    query = registered(engine, 60)
+    watch = BlindWatch(engine, TEN_DAYS)
+    watch.look(NOW)
+    assert len(watch._usual) == 1
+    queries.remove(engine, str(query.query_id))
+    watch.look(NOW)
+    assert not watch._usual
+
+
 def acquisition(state: str, moment: datetime) -> AcquisitionRow:
     from schemas.messages import stable_id
 

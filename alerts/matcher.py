@@ -6,6 +6,8 @@ the database, `Alert` on topic `alerts.v1`. Stops before telling anybody (`notif
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from datetime import timedelta
 
 from alerts.budgets import drift
@@ -35,6 +37,34 @@ FOLD_EVERY = timedelta(minutes=2)
 """How soon the coverage ledger has what an acquisition showed."""
 SWEEP_EVERY = timedelta(seconds=30)
 """How soon incidents expire, and alerts go out that a crash, or a broker that forgot, kept back."""
+RESEND_WITHIN = timedelta(hours=1)
+"""How soon at least what no notifier has taken up is sent again."""
+
+
+class Resending:
+    """Sends again what no notifier has taken up: at every sweep at first, then after twice as long each time.
+
+    A broker that forgot everything gets it back at once; a notifier that is away for a day finds each message some
+    thirty times in its topic, instead of three thousand times.
+    """
+
+    def __init__(self, send: Callable[[], int], clock: Callable[[], float] = time.monotonic) -> None:
+        """Begin with the next sweep.
+
+        Args:
+            send: Sends all of it, and says how many messages that was.
+            clock: Seconds.
+        """
+        self._send, self._clock = send, clock
+        self._wait_s, self._next = 0.0, clock()
+
+    def run(self) -> None:
+        """Send, if it is time to; where there was nothing, the next message need not wait."""
+        if self._clock() < self._next:
+            return
+        longest_s = RESEND_WITHIN.total_seconds()
+        self._wait_s = min(max(2 * self._wait_s, SWEEP_EVERY.total_seconds()), longest_s) if self._send() else 0.0
+        self._next = self._clock() + self._wait_s
 
 
 def main() -> None:
@@ -49,13 +79,13 @@ def main() -> None:
     with open_archive(stack) as archive:
         calibrator = Calibrator(engine, archive, encoder, settings)
         blind = BlindWatch(engine, CoverageSettings())
+        resending = Resending(lambda: republish(engine, publisher) + republish_notices(engine, publisher))
         matcher = Matcher(engine, publisher, calibrator, encoder.release, settings)
 
         def sweep() -> None:
             matcher.sweep()
             outbox.flush(engine, publisher)
-            republish(engine, publisher)
-            republish_notices(engine, publisher)
+            resending.run()
 
         def watch_budgets() -> None:
             if drift.watch(engine, settings):

@@ -19,6 +19,7 @@ from alerts.budgets.surprise import expected_every_days
 from alerts.incidents.announce import Telling
 from alerts.incidents.lifecycle import OPEN
 from alerts.incidents.retract import reinstate, retract
+from alerts.locks import serialise
 from alerts.settings import MatcherSettings
 from alerts.telling.lines import one_line
 from alerts.telling.reminders import acknowledgement
@@ -115,6 +116,7 @@ def judge(
         raise UsageError(f"a reason says what it was instead, so it goes with false, not with {given.value}")
     who, said = one_line(person, "name", LONGEST_NAME), _note(note)
     with transaction(engine) as session:
+        serialise(session, "incidents")  # what is judged is what the matcher has said last
         alert = find_alert(session, name, lock=True)
         if strange := sorted(set(cells) - set(alert.incident.cells)):
             raise UsageError(

@@ -209,7 +209,7 @@ def _take(
         look_back(session, joined.stored, rules, telling.stratum)
         if scene.news:
             tell_opened(telling, joined.opened, newest, rules)
-        tell_merged(telling, joined.merged)
+        tell_merged(telling, joined.merged, newest, rules)
     look(session, seen, rules, telling.stratum)
 
 

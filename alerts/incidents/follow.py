@@ -79,11 +79,25 @@ def tell_opened(telling: Telling, rows: Sequence[IncidentRow], clock: datetime |
             tell(telling, row, IncidentState.OPENED, evidence)
 
 
-def tell_merged(telling: Telling, rows: Sequence[IncidentRow]) -> None:
-    """Tell those who think that an incident goes on that another one does; whom its end was told hear no more of it."""
+def tell_merged(telling: Telling, rows: Sequence[IncidentRow], clock: datetime | None, rules: MatcherSettings) -> None:
+    """Tell those who think that an incident goes on that another one does, and that one's message with all cells.
+
+    Whom its end was told hear no more of it. The other one is told of whether or not the scene that joined them is
+    news: its new cells were known already, under the name that is cancelled.
+    """
+    keepers: dict[UUID, IncidentRow] = {}
     for row in rows:
         if row.told_state in {state.value for state in OPEN}:
             tell_end(telling, row, IncidentState.MERGED)
+            keeper = row
+            while keeper.merged_into is not None:
+                keeper = telling.session.get_one(IncidentRow, keeper.merged_into)
+            keepers[keeper.incident_id] = keeper
+    for name, evidence in read(telling.session, list(keepers), rules).items():
+        row = keepers[name]
+        _refresh(row, evidence, clock, rules)
+        if IncidentState(row.state) in OPEN:
+            tell(telling, row, _goes_on_as(row), evidence)
 
 
 def tell_withdrawn(telling: Telling, withdrawn: Withdrawn, rules: MatcherSettings, clock: datetime | None) -> None:
@@ -135,6 +149,15 @@ def _seen(telling: Telling, row: IncidentRow, states: Mapping[str, str]) -> bool
     last = last_told(telling.session, row)
     cells = () if last is None else last.incident.cells
     return any(states.get(cell) == CellState.SEEN.value for cell in cells)
+
+
+def _goes_on_as(row: IncidentRow) -> IncidentState:
+    """What happened to an open incident that has grown, seen from what people were told last."""
+    told = None if row.told_state is None else IncidentState(row.told_state)
+    if told not in OPEN:
+        return IncidentState.OPENED if told is None else IncidentState.REOPENED
+    newly_confirmed = row.state == IncidentState.CONFIRMED.value and told is not IncidentState.CONFIRMED
+    return IncidentState.CONFIRMED if newly_confirmed else IncidentState.GROWING
 
 
 def matched_in(session: Session, acquisition: Acquisition) -> set[UUID]:

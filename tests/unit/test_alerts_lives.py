@@ -507,6 +507,24 @@ def test_two_incidents_that_grow_together_are_one_and_the_younger_says_so(watch:
     assert set(grown.incident.cells) == {A, CELLS[2], CELLS[4]}
 
 
+@pytest.mark.parametrize("resolved", [False, True])
+def test_what_a_newer_version_joins_is_told_of_under_the_name_that_goes_on(watch: Watch, resolved: bool):
+    """Nothing of it is news, but half of it was told under a name that is cancelled now."""
+    watch.see(0, {A: BURNT})
+    if resolved:
+        for day in (3, 6):
+            watch.see(day, {A: CLEAR})
+    watch.day = 301
+    watch.see(9, {CELLS[4]: BURNT, CELLS[2]: CLEAR}, name="x")
+    before = len(watch.kinds)
+    watch.see(9, {CELLS[4]: BURNT, CELLS[2]: BURNT}, name="x", version=2)
+    assert watch.kinds[before:] == [MERGED, REOPENED if resolved else GROWING]
+    merged, goes_on = watch.broker.alerts[before:]
+    assert merged.incident.merged_into == goes_on.incident.incident_id
+    assert set(merged.incident.cells) <= set(goes_on.incident.cells)
+    assert {match.cell for match in goes_on.matches} == {CELLS[2], CELLS[4]}
+
+
 def test_withdrawn_matches_cut_an_incident_and_cells_that_are_gone_do_not(watch: Watch):
     watch.see(0, {A: BURNT, CELLS[4]: BURNT}, name="ends")
     watch.see(1, {CELLS[2]: BURNT}, name="middle")
@@ -833,7 +851,7 @@ def test_a_crash_at_any_step_changes_nothing(watch: Watch, monkeypatch: pytest.M
     assert called
     assert contents(watch.engine) == before
     watch.matcher.handle(again)
-    assert watch.kinds[told:] == ([OPENED] if step == "tell_opened" else [MERGED, RETRACTED])
+    assert watch.kinds[told:] == ([OPENED] if step == "tell_opened" else [MERGED, GROWING, RETRACTED])
 
 
 def contents(engine: Engine) -> dict[str, list[tuple[object, ...]]]:

@@ -389,6 +389,17 @@ def test_more_queries_than_one_statement_can_name(watch: Watch, monkeypatch: pyt
     assert watch.kinds == [OPENED, OPENED, RESOLVED, RESOLVED]
 
 
+@pytest.mark.parametrize(
+    ("changed", "kinds"), [({"threshold": 0.55}, [OPENED, RESOLVED]), ({"mode": "appearance"}, [OPENED])]
+)
+def test_looks_go_by_the_question_not_by_the_version(watch: Watch, changed: dict[str, object], kinds):
+    watch.see(0, {A: BURNT})
+    queries.change(watch.engine, str(watch.query.query_id), **changed)
+    for day in (4, 8):
+        watch.see(day, {A: CLEAR})
+    assert watch.kinds == kinds
+
+
 def test_what_other_vectors_have_scored_is_not_compared(watch: Watch):
     """Another release, or a query that has learnt: its cosines may all be higher, and clear is what it calls so."""
     watch.see(0, {A: BURNT})

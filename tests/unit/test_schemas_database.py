@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import select
 from sqlalchemy.exc import StatementError
 
-from schemas.database import Base, connect, migrate, reading, transaction
+from schemas.database import MIGRATIONS, Base, connect, migrate, reading, transaction
 from schemas.errors import StoreUnavailable
 from schemas.tables import OutboxRow
 
@@ -34,6 +36,14 @@ def test_migrations_make_the_tables_of_today(url: str) -> None:
 
 def test_migrating_twice_changes_nothing(url: str) -> None:
     migrate(url)
+
+
+def test_the_newest_migration_has_the_highest_number() -> None:
+    """A start looks at numbers alone to know whether anything is to be migrated."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    numbers = [each.revision for each in ScriptDirectory.from_config(config).walk_revisions()]
+    assert numbers == sorted(numbers, reverse=True)
 
 
 def test_times_come_back_in_utc(url: str) -> None:

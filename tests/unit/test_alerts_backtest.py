@@ -16,7 +16,7 @@ from sqlalchemy import select
 from alerts import queries
 from alerts.asked import asked
 from alerts.backtest import Report, backtest, page, read_events, write
-from alerts.backtest.curve import curve, poisson_interval
+from alerts.backtest.curve import curve
 from alerts.backtest.events import within
 from alerts.backtest.run import sampled
 from alerts.backtest.scenes import Baselines, Scene, scenes
@@ -422,11 +422,26 @@ def test_the_curve_is_what_those_thresholds_would_have_made() -> None:
     assert [level.threshold for level in levels] == sorted((level.threshold for level in levels), reverse=True)
     for level in (levels[len(levels) // 2], levels[-1]):
         again = backtest(base.model_copy(update={"threshold": level.threshold}), live.archive, Encoder(), **about)
-        assert (len(again.incidents), sum(len(one.matches) for one in again.incidents)) == (
+        assert (len(again.alarms), sum(len(one.matches) for one in again.incidents)) == (
             level.incidents,
             level.matches,
         )
     assert curve([], base, live.settings, also=[0.2]) == []
+
+
+def test_what_was_merged_is_one_alarm() -> None:
+    """Two fields far apart, and six days later all the land between: one flood, in the rate and in the curve."""
+    live, row = Live(), [c for c in CELLS if c[7:] == "35"]
+    for day in range(0, 60, 6):
+        live.scene(f"{day}", day, CELLS, set())
+    live.scene("two", 60, CELLS, {row[0], row[-1]})
+    live.scene("one", 66, CELLS, set(row))
+    about = {"since": DAY0 + timedelta(days=30), "settings": live.settings, "events": []}
+    report = backtest(query(threshold=0.3, sensors=["s2"]), live.archive, Encoder(), **about)
+    assert sorted(one.state for one in report.incidents) == ["confirmed", "merged"]
+    assert len(report.incidents) == 2
+    assert report.rate.incidents == len(report.alarms) == len(report.unexplained) == 1
+    assert {level.threshold: level.incidents for level in report.curves["s2"]}[0.3] == 1
 
 
 def test_candidates_are_the_highest_however_many_there_are() -> None:
@@ -452,14 +467,6 @@ def test_a_histogram_counts_every_score_once() -> None:
     assert (counts[-0.01], counts[0.0], counts[0.01], counts[0.09], counts[0.07]) == (1, 2, 1, 1, 1)
     assert histogram.total == sum(counts.values()) == 8
     assert Histogram().bins() == []
-
-
-@pytest.mark.parametrize(
-    ("count", "low", "high"),
-    [(0, 0.0, 2.9957), (1, 0.05129, 4.7439), (10, 5.4254, 16.9622), (100, 84.139, 118.079)],
-)
-def test_the_interval_is_garwoods(count: int, low: float, high: float) -> None:
-    assert poisson_interval(count) == pytest.approx((low, high), abs=2e-3)
 
 
 def event(name: str = "flood", geometry: object = None, **properties: object) -> dict[str, object]:

@@ -514,6 +514,26 @@ def test_known_events_are_hit_missed_unseen_or_outside() -> None:
     assert report.unexplained
 
 
+def test_what_lies_outside_is_no_hit_even_where_it_was_reported() -> None:
+    """Else recall would count those of them that are found, and never those that are missed."""
+    live = Live()
+    live.year(range(0, 130))
+    day = [(DAY0 + timedelta(days=n)).strftime("%Y-%m-%d") for n in range(100)]
+    west, south, east, north = np.array([centres(sorted(FLOOD)).min(axis=0), centres(sorted(FLOOD)).max(axis=0)]).ravel()
+    beside = {"type": "Point", "coordinates": [east + 0.03, north]}  # 2.5 km from the area's edge: within reach
+    ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
+    text = collection(event("begun before", start=day[58], end=day[74]), event("beside the area", beside, date=day[62]))
+    wanted = query(threshold=0.3, area={"type": "Polygon", "coordinates": [ring]})
+    about = {"since": DAY0 + timedelta(days=60), "settings": live.settings}
+    report = backtest(wanted, live.archive, Encoder(), events=read_events(text), **about)
+    before, aside = report.outcomes
+    assert before.result == aside.result == "outside"
+    assert before.incident_ids
+    assert aside.incident_ids  # it is explained, but proves nothing
+    assert report.recall is None
+    assert not set(report.unexplained) & {*before.incident_ids, *aside.incident_ids}
+
+
 def test_dates_are_read_in_many_spellings() -> None:
     events = read_events(
         collection(

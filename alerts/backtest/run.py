@@ -282,6 +282,12 @@ def _warnings(
             for one in last
             if one.basis == "release"
         ]
+        found += [
+            f"{sensor}: not enough history for the budget: {one.background} of {one.needed} scores; "
+            "more alarms than it allows may come"
+            for one in last
+            if one.basis == "archive" and one.needed is not None and one.background < one.needed
+        ]
     if span.share < 1:
         found.append(
             f"a sample: {span.share:.0%} of the area's cells, in 10 km squares; rates are scaled to the whole area, "

@@ -37,6 +37,7 @@ from schemas.errors import NotUnderstood, UsageError
 from schemas.messages import (
     MAX_CELLS_PER_BATCH,
     Acquisition,
+    Budget,
     ChipName,
     Embedding,
     EmbeddingBatch,
@@ -377,6 +378,19 @@ def test_too_little_history_is_said() -> None:
     finally:
         Encoder.release = before
     assert "(it has points of fake-1)" in report.warnings[0]
+
+
+def test_a_budget_beyond_the_history_is_said() -> None:
+    live = Live()
+    live.year(range(0, 60))
+    seldom = Budget(alarms=1, per_days=366)
+    about = {"since": DAY0 + timedelta(days=30), "settings": live.settings}
+    report = backtest(query(budget=seldom, sensors=["s2"]), live.archive, Encoder(), **about)
+    (warning,) = [text for text in report.warnings if "for the budget" in text]
+    last = [one for one in report.calibrated if not one.stratum][-1]
+    assert f"{last.background} of {last.needed} scores" in warning
+    often = backtest(query(budget=Budget(alarms=7, per_days=7), sensors=["s2"]), live.archive, Encoder(), **about)
+    assert not often.warnings
 
 
 def test_what_cannot_be_asked_is_said() -> None:

@@ -46,6 +46,20 @@ def poisson_at_least(count: int, mean: float) -> float:
     return min(total, 1.0)
 
 
+def as_likely_more(mean: float) -> int:
+    """The most events after which the mean behind them is as likely below `mean` as above it, 0 or more.
+
+    Of so few events the mean behind them is rather more than their number: by about two thirds, the median of the
+    confidence distribution of a Poisson mean.
+
+    Source: Garwood 1936, Biometrika 28, 437, at 50 %.
+    """
+    count = math.floor(mean)
+    while count > 0 and poisson_at_most(count, mean) > 0.5:
+        count -= 1
+    return count
+
+
 def two_sided(count: int, mean: float) -> float:
     """How surprising a count is in either direction: twice the smaller tail, at most 1.
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from alerts.budgets.counts import (
+    as_likely_more,
     count_interval,
     future_interval,
     mean_interval,
@@ -39,6 +40,12 @@ def test_nothing_expected_and_nothing_seen_is_no_surprise():
 def test_garwoods_interval_is_the_one_in_the_tables(count: int, low: float, high: float):
     """Values: chi-square quantiles / 2 at 5 % and 95 %."""
     assert mean_interval(count) == pytest.approx((low, high), abs=1e-3)
+
+
+@pytest.mark.parametrize(("mean", "count"), [(0.0, 0), (0.5, 0), (1.67, 0), (1.68, 1), (3.67, 2), (3.68, 3), (10, 9)])
+def test_the_mean_behind_a_count_is_as_likely_less_as_more(mean: float, count: int):
+    """Medians of gamma distributions, of 1, 2, 4: 0.693, 1.678, 3.672."""
+    assert as_likely_more(mean) == count
 
 
 def test_a_count_interval_leaves_out_at_most_five_percent_on_each_side():

@@ -151,11 +151,11 @@ def _compare(found: Mapping[tuple[str, Mode], Standing], asked: float) -> None:
     """Print both modes at one share, and the factor between them."""
     name, alarms = f"at_recall_{round(100 * asked)}", {}
     for (kind, mode), one in found.items():
-        alarms[kind, mode] = one.false_alarms(asked)
-        if alarms[kind, mode] is None:
+        number = alarms[kind, mode] = one.false_alarms(asked)
+        if number is None:
             emit(f"{kind}_{mode.value}_never_reaches_recall_{round(100 * asked)}", 1, "1")
         else:
-            emit(f"{kind}_{mode.value}_false_alarms_{name}", alarms[kind, mode], "alarms")
+            emit(f"{kind}_{mode.value}_false_alarms_{name}", number, "alarms")
     factor = _factor(alarms)
     if factor is None:
         return

@@ -533,7 +533,9 @@ def test_what_lies_outside_is_no_hit_even_where_it_was_reported() -> None:
     live = Live()
     live.year(range(0, 130))
     day = [(DAY0 + timedelta(days=n)).strftime("%Y-%m-%d") for n in range(100)]
-    west, south, east, north = np.array([centres(sorted(FLOOD)).min(axis=0), centres(sorted(FLOOD)).max(axis=0)]).ravel()
+    west, south, east, north = np.array(
+        [centres(sorted(FLOOD)).min(axis=0), centres(sorted(FLOOD)).max(axis=0)]
+    ).ravel()
     beside = {"type": "Point", "coordinates": [east + 0.03, north]}  # 2.5 km from the area's edge: within reach
     ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
     text = collection(event("begun before", start=day[58], end=day[74]), event("beside the area", beside, date=day[62]))

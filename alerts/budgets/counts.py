@@ -46,18 +46,14 @@ def poisson_at_least(count: int, mean: float) -> float:
     return min(total, 1.0)
 
 
-def as_likely_more(mean: float) -> int:
-    """The most events after which the mean behind them is as likely below `mean` as above it, 0 or more.
+def likely_count(mean: float) -> int:
+    """The number of events nearest to the one behind which the mean is as likely below `mean` as above it.
 
-    Of so few events the mean behind them is rather more than their number: by about two thirds, the median of the
-    confidence distribution of a Poisson mean.
+    The mean behind a count is rather more than the count, by two thirds: the median of a gamma distribution.
 
-    Source: Garwood 1936, Biometrika 28, 437, at 50 %.
+    Source: Garwood 1936, Biometrika 28, 437, at 50 %; Choi 1994, Proceedings of the AMS 121, 245 (the median).
     """
-    count = math.floor(mean)
-    while count > 0 and poisson_at_most(count, mean) > 0.5:
-        count -= 1
-    return count
+    return max(round(mean - 2 / 3), 0)
 
 
 def two_sided(count: int, mean: float) -> float:

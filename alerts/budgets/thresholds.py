@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from alerts.budgets.background import History
 from alerts.budgets.clusters import walk
-from alerts.budgets.counts import as_likely_more, mean_interval
+from alerts.budgets.counts import likely_count, mean_interval
 from alerts.budgets.tails import MOST_PEAKS, fit_tail, to_json
 from alerts.settings import MatcherSettings
 from schemas.messages import Budget, Mode, Sensor, StandingQuery
@@ -265,7 +265,7 @@ def _from_past(
     needed = max(case.needed, math.ceil(per_alarm * reach))
     score, low, high = least, least, least
     if tail is not None:
-        prudent = max(as_likely_more(allowed), min(allowed, 1.0), reach)
+        prudent = max(likely_count(allowed), min(allowed, 1.0), reach)
         score = max(tail.score(prudent), least)
         low, high = (max(bound, least) for bound in tail.score_between(prudent))
     if case.query.threshold is not None:

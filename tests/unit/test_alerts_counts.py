@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from alerts.budgets.counts import (
-    as_likely_more,
     count_interval,
     future_interval,
+    likely_count,
     mean_interval,
     poisson_at_least,
     poisson_at_most,
@@ -42,10 +42,12 @@ def test_garwoods_interval_is_the_one_in_the_tables(count: int, low: float, high
     assert mean_interval(count) == pytest.approx((low, high), abs=1e-3)
 
 
-@pytest.mark.parametrize(("mean", "count"), [(0.0, 0), (0.5, 0), (1.67, 0), (1.68, 1), (3.67, 2), (3.68, 3), (10, 9)])
-def test_the_mean_behind_a_count_is_as_likely_less_as_more(mean: float, count: int):
-    """Medians of gamma distributions, of 1, 2, 4: 0.693, 1.678, 3.672."""
-    assert as_likely_more(mean) == count
+def test_the_mean_behind_a_count_is_as_likely_less_as_more():
+    """Medians of gamma distributions; those of means in between are rounded to them."""
+    assert [likely_count(median) for median in (0.0, 0.6931, 1.678, 2.674, 3.672, 10.668)] == [0, 0, 1, 2, 3, 10]
+    assert [likely_count(mean) for mean in (1.1, 1.2, 4.1, 4.2)] == [0, 1, 3, 4]
+    for mean in (2.674, 10.668):
+        assert poisson_at_most(likely_count(mean), mean) == pytest.approx(0.5, abs=0.001)
 
 
 def test_a_count_interval_leaves_out_at_most_five_percent_on_each_side():

@@ -67,9 +67,10 @@ class MatcherSettings(BaseSettings):
     recalibrate_growth: float = Field(default=2, ge=1.1, le=100)
     """Thresholds are computed again when the archive holds this many times what it held."""
     thresholds_per_round: int = Field(default=500, ge=1, le=1_000_000)
-    """Thresholds computed in one round of calibration, missing ones first; the rest follow with the next batch."""
+    """Thresholds computed in one round of calibration, missing ones first, those of one query together; the rest follow
+    with the next batch."""
     round_s: float = Field(default=5, gt=0, le=3600)
-    """A round of calibration ends after so many seconds, at least one threshold done: a batch may wait for it."""
+    """A round of calibration ends after so many seconds, at least one query done: a batch may wait for it."""
     drift_weeks: int = Field(default=8, ge=1, le=104)
     """Weeks of alarms that are set against what the thresholds promise: long enough for seldom alarms to be counted."""
     false_pages_per_year: float = Field(default=0.05, gt=0, lt=1)

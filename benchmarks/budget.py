@@ -24,8 +24,8 @@ from alerts.budgets.background import History
 from alerts.budgets.counts import count_interval, future_interval
 from alerts.budgets.expectation import Expected, Stated, expected_alarms
 from alerts.budgets.strata import NOWHERE, strata_of
-from alerts.budgets.stratified import thresholds_by_stratum
 from alerts.budgets.thresholds import ReleaseBackground, Threshold
+from alerts.budgets.together import Background, thresholds_together
 from benchmarks.report import emit
 from benchmarks.watched import PLACES, RULES, SENSORS, YEARS, Bools, World, opened, query_of, recall, scores_of
 from benchmarks.years import SEED, Sensor, moment, simulated_years
@@ -86,24 +86,20 @@ def watched(world: World, query: StandingQuery, vector: NDArray[np.float32]) -> 
 
     Each sentence reads cells of its own, so that no choice of cells is lucky for all.
     """
-    stated: list[Stated] = []
-    matched: dict[Sensor, Bools] = {}
-    for sensor in SENSORS:
-        background = world.encoder.background(sensor)
-        read = _sample(world.past[sensor], zlib.crc32(f"{query.sentence} {sensor}".encode()))
-        found = thresholds_by_stratum(
-            query,
-            sensor,
+    backgrounds = {
+        sensor: Background(
             vector,
-            here=read,
-            everywhere=read,
-            release=None if background is None else ReleaseBackground(*background),
-            settings=RULES,
-            plausible=world.encoder.score_at(sensor, vector, RULES.plausible),
+            read,
+            read,
+            _release_background(world, sensor),
+            world.encoder.score_at(sensor, vector, RULES.plausible),
         )
-        promises = [Stated.of(sensor, stratum, one) for stratum, one in found.items()]
-        stated += [one for one in promises if one is not None]
-        matched[sensor] = _matches(world.seen[sensor], query.mode, vector, found)
+        for sensor, read in _sample(world.past, zlib.crc32(query.sentence.encode())).items()
+    }
+    found = thresholds_together(query, backgrounds, RULES)
+    promises = [Stated.of(sensor, stratum, one) for sensor in found for stratum, one in found[sensor].items()]
+    stated = [one for one in promises if one is not None]
+    matched = {sensor: _matches(world.seen[sensor], query.mode, vector, found[sensor]) for sensor in SENSORS}
     expected = expected_alarms(stated, world.split, world.end)
     return Case(query, expected, sum(opened(world, matched, world.split, world.end)), matched)
 
@@ -238,13 +234,23 @@ def _line(world: World, case: Case) -> str:
     )
 
 
-def _sample(past: History, seed: int) -> History:
-    """As many whole series of random cells as a calibration reads of the archive."""
-    cells, counts = np.unique(past.cells, return_counts=True)
-    order = np.random.default_rng(seed).permutation(len(cells))
-    chosen = order[np.cumsum(counts[order]) <= RULES.history_points]
-    part = past.only(np.isin(past.cells, cells[chosen]))
+def _sample(past: dict[Sensor, History], seed: int) -> dict[Sensor, History]:
+    """As many whole series of random cells as a calibration reads of the archive, each sensor's of the same cells."""
+    order = np.random.default_rng(seed).permutation(np.unique(np.concatenate([one.cells for one in past.values()])))
+    return {sensor: _read(one, order) for sensor, one in past.items()}
+
+
+def _read(past: History, order: NDArray[np.str_]) -> History:
+    names, counts = np.unique(past.cells, return_counts=True)
+    sizes = dict(zip(names.tolist(), counts.tolist(), strict=True))
+    chosen = order[np.cumsum([sizes.get(name, 0) for name in order.tolist()]) <= RULES.history_points]
+    part = past.only(np.isin(past.cells, chosen))
     return replace(part, share=len(part.cells) / len(past.cells))
+
+
+def _release_background(world: World, sensor: Sensor) -> ReleaseBackground | None:
+    found = world.encoder.background(sensor)
+    return None if found is None else ReleaseBackground(*found)
 
 
 if __name__ == "__main__":

@@ -74,15 +74,14 @@ class World:
         )
         return -np.inf if found.presence is None else found.presence
 
-    def calm(self, grounds: Sequence[str]) -> dict[Sensor, Bools]:
-        """By sensor, bool (n,): points of some kinds of ground where no crisis ever came."""
+    def calm(self, grounds: Sequence[str]) -> list[str]:
+        """Cells of some kinds of ground where no crisis ever came."""
         struck = {happening.place for happening in self.years.happenings}
-        chosen = {
+        return [
             self.years.cells[place]
             for place, ground in enumerate(self.years.grounds)
             if ground in grounds and place not in struck
-        }
-        return {sensor: np.isin(history.cells, list(chosen)) for sensor, history in self.seen.items()}
+        ]
 
     @property
     def weeks(self) -> float:
@@ -129,8 +128,42 @@ class Found:
     looks: list[int]
 
 
+@dataclass(frozen=True, slots=True)
+class Crisis:
+    """Something that happened and that a look shows.
+
+    Attributes:
+        place: Where.
+        day: When it began.
+        looks: By sensor, int (k,), rows of the looks while it could be seen.
+        shown: The day of the first look that shows it.
+    """
+
+    place: int
+    day: float
+    looks: dict[Sensor, NDArray[np.intp]]
+    shown: float
+
+
+def crises(world: World, kind: str, since_day: float) -> list[Crisis]:
+    """Crises of a kind from a day on; those that no look shows cannot be found and don't count."""
+    label, found = {"burn": 0, "flood": 1, "quake": 2}[kind], []
+    for happening in world.years.happenings:
+        if happening.kind != kind or happening.day < since_day:
+            continue
+        looks, shown = {}, np.inf
+        for sensor in SENSORS:
+            seen = world.years.looks[sensor]
+            during = (seen.place == happening.place) & (seen.day >= happening.day) & (seen.day <= happening.until)
+            looks[sensor] = np.flatnonzero(during)
+            shown = min(shown, float(seen.day[during & seen.shows[:, label]].min(initial=np.inf)))
+        if np.isfinite(shown):
+            found.append(Crisis(happening.place, happening.day, looks, shown))
+    return found
+
+
 def recall(world: World, kind: str, matched: dict[Sensor, Bools], since_day: float) -> Found:
-    """What a query found of the crises it is about; those that no look shows cannot be found and don't count.
+    """What a query found of the crises it is about.
 
     Args:
         world: The years.
@@ -138,28 +171,15 @@ def recall(world: World, kind: str, matched: dict[Sensor, Bools], since_day: flo
         matched: By sensor, the points that match.
         since_day: Crises before it don't count.
     """
-    label = {"burn": 0, "flood": 1, "quake": 2}[kind]
-    crises, delays, looks = 0, [], []
-    for happening in world.years.happenings:
-        if happening.kind != kind or happening.day < since_day:
-            continue
-        days, shows, hits = [], [], []
-        for sensor in SENSORS:
-            seen = world.years.looks[sensor]
-            during = (seen.place == happening.place) & (seen.day >= happening.day) & (seen.day <= happening.until)
-            days.append(seen.day[during])
-            shows.append(seen.shows[during, label])
-            hits.append(matched[sensor][during])
-        day, show, hit = np.concatenate(days), np.concatenate(shows), np.concatenate(hits)
-        if not show.any():
-            continue
-        crises += 1
-        first = float(day[show].min())
+    happened, delays, looks = crises(world, kind, since_day), [], []
+    for one in happened:
+        day = np.concatenate([world.years.looks[sensor].day[rows] for sensor, rows in one.looks.items()])
+        hit = np.concatenate([matched[sensor][rows] for sensor, rows in one.looks.items()])
         if hit.any():
             when = float(day[hit].min())
-            delays.append(when - happening.day)
-            looks.append(int(((day >= first) & (day < when)).sum()))
-    return Found(crises, delays, looks)
+            delays.append(when - one.day)
+            looks.append(int(((day >= one.shown) & (day < when)).sum()))
+    return Found(len(happened), delays, looks)
 
 
 def query_of(sentence: str, mode: Mode, budget: Budget) -> StandingQuery:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from math import exp, isfinite, lgamma, log
+from math import isfinite
 
 import numpy as np
 from sqlalchemy import func, select
@@ -23,15 +23,13 @@ from alerts.matching import settle
 from alerts.settings import MatcherSettings
 from archive.in_time import EARLIEST, INSTANT
 from schemas.database import reading, transaction
-from schemas.messages import EmbeddingBatch, StandingQuery, stable_id
+from schemas.messages import EmbeddingBatch, IncidentState, StandingQuery, stable_id
 from schemas.tables import IncidentRow
 
 RANKS = (1, 3, 8, 20, 50, 120, 300, MOST_CANDIDATES)
 """Levels lie at the scores of these ranks, where the curve bends,"""
 STEPS = 11
 """and at so many even steps from the highest score to the least."""
-CONFIDENCE = 0.90
-"""Of all intervals here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +39,7 @@ class Level:
     Attributes:
         threshold: On the mode's score.
         matches: Cells that pass it.
-        incidents: What they make together.
+        incidents: What they make together; those that were merged into another are part of that one.
     """
 
     threshold: float
@@ -74,41 +72,14 @@ def curve(
         with transaction(engine) as session:
             settle(session, _batch(some[0]), [pair for pair in found if pair[1]], rules, clock=lambda: now)  # noqa: B023
     with reading(engine) as session:
-        counted = select(IncidentRow.query_id, func.count()).group_by(IncidentRow.query_id)
+        alarms = IncidentRow.state != IncidentState.MERGED.value
+        counted = select(IncidentRow.query_id, func.count()).where(alarms).group_by(IncidentRow.query_id)
         incidents = dict(session.execute(counted).all())
     engine.dispose()
     return [
         Level(level, sum(candidate.score >= level for candidate in candidates), incidents.get(one.query_id, 0))
         for level, one in zip(levels, queries, strict=True)
     ]
-
-
-def poisson_interval(count: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """Exact interval of a Poisson mean of which so many events were seen.
-
-    Source: Garwood, Fiducial limits for the Poisson distribution, Biometrika 28 (1936).
-
-    Args:
-        count: Events, 0 or more.
-        confidence: 0-1; half of the rest lies on each side.
-    """
-    tail = (1 - confidence) / 2
-    low = 0.0 if count == 0 else _mean_where(count - 1, 1 - tail)
-    return low, _mean_where(count, tail)
-
-
-def _mean_where(count: int, chance: float) -> float:
-    """The mean at which so many events or fewer have this probability; bisected, because it falls with the mean."""
-    low, high = 0.0, 10.0 + 3.0 * (count + 1)
-    while high - low > 1e-9 * high:
-        middle = (low + high) / 2
-        low, high = (middle, high) if _at_most(count, middle) > chance else (low, middle)
-    return (low + high) / 2
-
-
-def _at_most(count: int, mean: float) -> float:
-    """Probability of so many events or fewer, of a mean above 0."""
-    return sum(exp(k * log(mean) - mean - lgamma(k + 1)) for k in range(count + 1))
 
 
 def _levels(candidates: Sequence[Candidate], also: Sequence[float]) -> list[float]:

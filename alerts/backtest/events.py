@@ -64,7 +64,7 @@ class Outcome:
     Attributes:
         event: Which.
         result: hit; miss: it was looked at and nothing passed; unseen: no cell of it was looked at in time; outside:
-            not in the area that is tested, or begun before or after the time.
+            not in the area that is tested, or begun before or after the time, whether an incident reported it or not.
         looks: Cells of it looked at in time, each scene counted.
         best: Highest score among them; none where nothing was scored.
         detected_at: Sensing time of the first match; none without one.
@@ -142,7 +142,7 @@ class Watch:
         first = min((match.sensing_at for _, match in hits), default=None)
         return Outcome(
             event,
-            "hit" if hits else self._why_not(event, self._looks[i]),
+            self._result(event, self._looks[i], hit=bool(hits)),
             self._looks[i],
             best if np.isfinite(best) else None,
             first,
@@ -150,11 +150,14 @@ class Watch:
             tuple(dict.fromkeys(name for name, _ in hits)),
         )
 
-    def _why_not(self, event: Event, looks: int) -> Literal["miss", "unseen", "outside"]:
+    def _result(self, event: Event, looks: int, *, hit: bool) -> Literal["hit", "miss", "unseen", "outside"]:
+        """What lies outside counts for nothing, hit or not: of those only the hits would be known to be in reach."""
         in_time = self.since <= event.start < self.until
         in_place = self.area is None or self.area.intersects(event.geometry)
         if not (in_time and in_place):
             return "outside"
+        if hit:
+            return "hit"
         return "miss" if looks else "unseen"
 
 

@@ -72,7 +72,7 @@ def page(report: Report) -> str:
 
 
 def _cards(report: Report) -> str:
-    cards = [(str(len(report.incidents)), f"incidents in {report.weeks:.1f} weeks")]
+    cards = [(str(len(report.alarms)), f"incidents in {report.weeks:.1f} weeks")]
     if report.rate is not None:
         rate, budget = report.rate, _budget_per_week(report)
         cards.append((f"{rate.per_week:.2f}", f"a week, 90 % interval {rate.low:.2f} to {rate.high:.2f}"))

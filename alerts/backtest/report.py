@@ -14,15 +14,16 @@ from pathlib import Path
 
 from sqlalchemy import Engine, select
 
-from alerts.backtest.curve import CONFIDENCE, Level
+from alerts.backtest.curve import Level
 from alerts.backtest.events import Outcome
 from alerts.backtest.tally import Tally
+from alerts.budgets.counts import CONFIDENCE
 from alerts.coverage.summary import Seen
 from alerts.incidents.announce import outline
 from alerts.telling.geojson import GeoJSON, collection
 from schemas.database import reading
 from schemas.geometry import to_geojson
-from schemas.messages import Match, Sensor, StandingQuery, utc
+from schemas.messages import IncidentState, Match, Sensor, StandingQuery, utc
 from schemas.tables import IncidentRow, MatchRow
 
 VERSION = 1
@@ -79,6 +80,11 @@ class Raised:
     matches: tuple[Match, ...]
 
     @property
+    def merged(self) -> bool:
+        """Whether it turned out to be part of another: no alarm of its own, and without matches."""
+        return self.state == IncidentState.MERGED.value
+
+    @property
     def cells(self) -> dict[str, float]:
         """Its cells with the best score of each, the highest first."""
         best: dict[str, float] = {}
@@ -92,7 +98,7 @@ class Rate:
     """Alarms a week over the whole area.
 
     Attributes:
-        incidents: Counted.
+        incidents: Counted; those that were merged into another are part of that one, as budgets count them.
         weeks: In which.
         per_week: Incidents by weeks, and by the share of the area that was read.
         low, high: Exact Poisson interval of it, 90 %.
@@ -160,10 +166,15 @@ class Report:
         return results.count("hit") / looked if looked else None
 
     @property
+    def alarms(self) -> tuple[Raised, ...]:
+        """The incidents that were not merged into another."""
+        return tuple(one for one in self.incidents if not one.merged)
+
+    @property
     def unexplained(self) -> tuple[str, ...]:
-        """Ids of incidents that are none of the known events."""
+        """Ids of alarms that are none of the known events."""
         known = {name for one in self.outcomes or () for name in one.incident_ids}
-        return tuple(one.incident_id for one in self.incidents if one.incident_id not in known)
+        return tuple(one.incident_id for one in self.alarms if one.incident_id not in known)
 
     def to_geojson(self) -> GeoJSON:
         """The incidents as a FeatureCollection, in order of opening."""

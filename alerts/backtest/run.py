@@ -17,13 +17,14 @@ import numpy as np
 from shapely.geometry import shape
 from sqlalchemy import Engine
 
-from alerts.backtest.curve import curve, poisson_interval
+from alerts.backtest.curve import curve
 from alerts.backtest.events import Event, Watch
 from alerts.backtest.rehearsal import Rehearsal, vectors_of
 from alerts.backtest.report import Calibrated, Raised, Rate, Report, raised
 from alerts.backtest.scenes import scenes
 from alerts.backtest.tally import Tally
 from alerts.budgets.calibrate import TextEncoder
+from alerts.budgets.counts import mean_interval
 from alerts.coverage.summary import coverage_of
 from alerts.learning.examples import Judged
 from alerts.settings import MatcherSettings
@@ -246,9 +247,10 @@ def _rate(incidents: Sequence[Raised], span: Span) -> Rate | None:
     weeks = (span.until - span.since) / timedelta(days=7)
     if weeks <= 0 or not span.points:
         return None
-    low, high = poisson_interval(len(incidents))
+    count = sum(not one.merged for one in incidents)
+    low, high = mean_interval(count)
     scale = weeks * span.share
-    return Rate(len(incidents), weeks, len(incidents) / scale, low / scale, high / scale)
+    return Rate(count, weeks, count / scale, low / scale, high / scale)
 
 
 def _warnings(
@@ -279,6 +281,12 @@ def _warnings(
             "the release's own background was used"
             for one in last
             if one.basis == "release"
+        ]
+        found += [
+            f"{sensor}: not enough history for the budget: {one.background} of {one.needed} scores; "
+            "more alarms than it allows may come"
+            for one in last
+            if one.basis == "archive" and one.needed is not None and one.background < one.needed
         ]
     if span.share < 1:
         found.append(

@@ -7,7 +7,7 @@ matching would have computed them, and how often places are seen. Stops before a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
@@ -23,6 +23,9 @@ Doubles = NDArray[np.float64]
 DAY_S = 86_400.0
 USUAL_PASSES_PER_DAY = 0.2
 """Passes of one place a day where no place has been seen twice: Sentinel-2's five days, Sentinel-1's six."""
+YOUNG_SHARE, YOUNG_DAYS = 0.25, 365.0
+"""A baseline is young in the first part of the time that a history covers, and at most for a year: it has not seen
+every season yet, and what has happened in each year since is new to it."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class History:
         vectors: float32 (n, 384), unit rows.
         changed: int (m,), points that had enough earlier ones of their own cell (S1: and orbit).
         changes: float32 (m, 384), those points less the mean of the earlier ones.
+        ages: float64 (m,), days from the oldest of the earlier ones.
         share: Share of the archive's points that were read, 0-1.
     """
 
@@ -47,6 +51,7 @@ class History:
     vectors: Floats
     changed: NDArray[np.intp]
     changes: Floats
+    ages: Doubles
     share: float = 1.0
 
     @property
@@ -85,8 +90,50 @@ class History:
             self.vectors[inside],
             number[self.changed[kept]].astype(np.intp),
             self.changes[kept],
+            self.ages[kept],
             self.share,
         )
+
+    def settled(self, least: int) -> History:
+        """Without the changes against young baselines, which are noisier than those to come.
+
+        Args:
+            least: Where fewer changes than this would be left, all are kept.
+        """
+        if not len(self.days):
+            return self
+        old = self.ages >= min(YOUNG_SHARE * float(np.ptp(self.days)), YOUNG_DAYS)
+        if old.sum() < least:
+            return self
+        return replace(self, changed=self.changed[old], changes=self.changes[old], ages=self.ages[old])
+
+    def at(self, rows: NDArray[np.intp]) -> History:
+        """Some of the points in this order, int (k,), without their changes."""
+        return History(
+            self.cells[rows],
+            self.lon[rows],
+            self.lat[rows],
+            self.days[rows],
+            self.vectors[rows],
+            self.changed[:0],
+            self.changes[:0],
+            self.ages[:0],
+            self.share,
+        )
+
+
+def joined(parts: Sequence[History]) -> History:
+    """The points of several histories one after the other, without their changes."""
+    return History(
+        np.concatenate([part.cells for part in parts]),
+        np.concatenate([part.lon for part in parts]),
+        np.concatenate([part.lat for part in parts]),
+        np.concatenate([part.days for part in parts]),
+        np.concatenate([part.vectors for part in parts]),
+        parts[0].changed[:0],
+        parts[0].changes[:0],
+        parts[0].ages[:0],
+    )
 
 
 def read_history(
@@ -102,6 +149,7 @@ def read_history(
     """
     changed: list[int] = []
     changes: list[Floats] = []
+    ages: list[float] = []
     order = sorted(range(len(embeddings)), key=lambda i: (*_series(embeddings[i]), embeddings[i].sensing_at))
     for _, members in groupby(order, key=lambda i: _series(embeddings[i])):
         series = list(members)
@@ -111,6 +159,7 @@ def read_history(
             if earlier >= min_baseline:
                 changed.append(i)
                 changes.append((vectors[i] - sums[earlier] / earlier).astype(np.float32))
+                ages.append((embeddings[i].sensing_at.timestamp() - times[0]) / DAY_S)
     return History(
         np.array([e.cell for e in embeddings], dtype=np.str_),
         np.array([e.lon for e in embeddings], dtype=np.float64),
@@ -119,6 +168,7 @@ def read_history(
         vectors,
         np.array(changed, dtype=np.intp),
         np.array(changes, dtype=np.float32).reshape(-1, vectors.shape[1]),
+        np.array(ages, dtype=np.float64),
         share,
     )
 

@@ -22,8 +22,8 @@ from sqlalchemy.orm import Session
 
 from alerts.budgets.exits import clear_below, noise
 from alerts.budgets.pasts import Past, Pasts
-from alerts.budgets.stratified import thresholds_by_stratum
 from alerts.budgets.thresholds import ReleaseBackground, Threshold, WithBackground, WithCalibration
+from alerts.budgets.together import Background, Found, thresholds_together
 from alerts.clock import Clock, machine_time
 from alerts.learning.examples import embedded, of_query
 from alerts.learning.fit import head
@@ -58,20 +58,28 @@ class TextEncoder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A threshold that is to be computed."""
+    """A query whose thresholds are to be computed, of all its sensors: they share a budget."""
 
     query: StandingQuery
-    sensor: Sensor
     area: BaseGeometry | None
 
 
 @dataclass(frozen=True, slots=True)
 class Computed:
-    """Its vectors, float32 (k, 384), and its thresholds by stratum."""
+    """By sensor its vectors, float32 (k, 384), and its thresholds by stratum."""
 
     wanted: Wanted
-    vectors: Floats
-    found: dict[str, Threshold]
+    vectors: dict[Sensor, Floats]
+    found: Found
+
+
+@dataclass(frozen=True, slots=True)
+class _Sources:
+    """What all thresholds of a round come from, by sensor, and what queries have learnt."""
+
+    pasts: Mapping[Sensor, Past]
+    releases: Mapping[Sensor, ReleaseBackground | None]
+    heads: Mapping[UUID, Head]
 
 
 class Calibrator:
@@ -124,49 +132,63 @@ class Calibrator:
 
     def _computed(self, wanted: Sequence[Wanted], vectors: Mapping[UUID, Floats]) -> list[Computed]:
         """As many of them as a round has time for, at least one."""
-        unmatched, heads, started = self._unmatched(), self._heads(), time.monotonic()
-        pasts: dict[Sensor, tuple[Past, ReleaseBackground | None]] = {}
+        started, sources = time.monotonic(), self._sources({sensor for each in wanted for sensor in each.query.sensors})
         computed: list[Computed] = []
         for each in wanted:
             if computed and time.monotonic() - started > self._settings.round_s:
                 log.info("calibration goes on with the next round", done=len(computed), wanted=len(wanted))
                 break
-            if each.sensor not in pasts:
-                past = self._pasts.of(each.sensor, seen=self._seen(each.sensor), unmatched=unmatched)
-                pasts[each.sensor] = past, self._release_background(each.sensor)
-            past, background = pasts[each.sensor]
-            own = self._learnt(each, vectors[each.query.query_id], heads.get(each.query.query_id), past, background)
-            computed.append(Computed(each, own, self._thresholds(each, own, past, background)))
+            texts = vectors[each.query.query_id]
+            own = {sensor: self._learnt(each, sensor, texts, sources) for sensor in each.query.sensors}
+            computed.append(Computed(each, own, self._thresholds(each, own, sources)))
         return computed
 
-    def _learnt(
-        self, each: Wanted, texts: Floats, learnt: Head | None, past: Past, background: ReleaseBackground | None
-    ) -> Floats:
+    def _sources(self, sensors: Iterable[Sensor]) -> _Sources:
+        unmatched = self._unmatched()
+        return _Sources(
+            {sensor: self._pasts.of(sensor, seen=self._seen(sensor), unmatched=unmatched) for sensor in sensors},
+            {sensor: self._release_background(sensor) for sensor in sensors},
+            self._heads(),
+        )
+
+    def _learnt(self, each: Wanted, sensor: Sensor, texts: Floats, sources: _Sources) -> Floats:
         """The vectors of one sensor: of the words, moved by example chips and by answers where there are any."""
+        learnt, background = sources.heads.get(each.query.query_id), sources.releases[sensor]
         judged = [*of_query(each.query), *(learnt.judged if learnt is not None else ())]
         if not judged:
             return texts
-        examples = embedded(self._examples, self._encoder.release, each.sensor, judged)
-        ground = past.everywhere.vectors if background is None else background.vectors
+        examples = embedded(self._examples, self._encoder.release, sensor, judged)
+        ground = sources.pasts[sensor].everywhere.vectors if background is None else background.vectors
         return np.stack([head(text, examples, ground[:ORDINARY]) for text in texts])
 
-    def _thresholds(
-        self, each: Wanted, vector: Floats, past: Past, release: ReleaseBackground | None
+    def _thresholds(self, each: Wanted, vectors: Mapping[Sensor, Floats], sources: _Sources) -> Found:
+        backgrounds = {
+            sensor: Background(
+                vector,
+                sources.pasts[sensor].here(each.area),
+                sources.pasts[sensor].everywhere,
+                sources.releases[sensor],
+                self._plausible(sensor, vector[0]),
+            )
+            for sensor, vector in vectors.items()
+        }
+        found = thresholds_together(each.query, backgrounds, self._settings)
+        return {sensor: self._with_exits(each.query, backgrounds[sensor], strata) for sensor, strata in found.items()}
+
+    def _with_exits(
+        self, query: StandingQuery, background: Background, strata: Mapping[str, Threshold]
     ) -> dict[str, Threshold]:
-        here, settings = past.here(each.area), self._settings
-        found = thresholds_by_stratum(
-            each.query,
-            each.sensor,
-            vector,
-            here=here,
-            everywhere=past.everywhere,
-            release=release,
-            settings=settings,
-            plausible=self._plausible(each.sensor, vector[0]),
+        """The same, with what is clear again said too."""
+        around = noise(
+            background.vector,
+            here=background.here,
+            everywhere=background.everywhere,
+            release=background.release,
+            settings=self._settings,
         )
-        around = noise(vector, here=here, everywhere=past.everywhere, release=release, settings=settings)
         return {
-            name: replace(one, clear=clear_below(one, each.query.mode, around, settings)) for name, one in found.items()
+            name: replace(one, clear=clear_below(one, query.mode, around, self._settings))
+            for name, one in strata.items()
         }
 
     def _plausible(self, sensor: Sensor, vector: Floats) -> float | None:
@@ -175,24 +197,29 @@ class Calibrator:
         return self._encoder.score_at(sensor, vector, self._settings.plausible)
 
     def _wanted(self, held: Sequence[Held]) -> list[Wanted]:
-        """Thresholds without a row, then those computed when the archive was much smaller; one round's worth.
+        """Queries without all their rows, then those computed when the archive was much smaller; one round's worth.
 
         Queries that the encoder has refused are left out: they would fill every round.
         """
-        release = self._encoder.release
-        held = [each for each in held if each.query.sentence not in self._refused]
         totals: dict[Sensor, int] = {}
         missing, outgrown = [], []
         for each in held:
-            for sensor in each.query.sensors:
-                stored = each.calibrated.get((release, sensor))
-                if stored is None:
-                    missing.append(Wanted(each.query, sensor, each.area))
-                    continue
-                now = totals[sensor] if sensor in totals else totals.setdefault(sensor, self._seen(sensor))
-                if now >= max(self._seen_when(sensor, stored.computed_at), 1) * self._settings.recalibrate_growth:
-                    outgrown.append(Wanted(each.query, sensor, each.area))
-        return (missing + outgrown)[: self._settings.thresholds_per_round]
+            if each.query.sentence in self._refused:
+                continue
+            stored = {sensor: each.calibrated.get((self._encoder.release, sensor)) for sensor in each.query.sensors}
+            computed = {sensor: one.computed_at for sensor, one in stored.items() if one is not None}
+            if len(computed) < len(stored):
+                missing.append(Wanted(each.query, each.area))
+            elif any(self._outgrown(sensor, moment, totals) for sensor, moment in computed.items()):
+                outgrown.append(Wanted(each.query, each.area))
+        wanted = missing + outgrown
+        thresholds = np.cumsum([len(each.query.sensors) for each in wanted])
+        return wanted[: max(int((thresholds <= self._settings.thresholds_per_round).sum()), 1)]
+
+    def _outgrown(self, sensor: Sensor, computed_at: datetime, totals: dict[Sensor, int]) -> bool:
+        """Whether the archive holds much more than when a threshold was computed; `totals` keeps what it holds now."""
+        now = totals[sensor] if sensor in totals else totals.setdefault(sensor, self._seen(sensor))
+        return now >= max(self._seen_when(sensor, computed_at), 1) * self._settings.recalibrate_growth
 
     def _seen(self, sensor: Sensor, until: datetime | None = None) -> int:
         """Cells of matched acquisitions that could be seen: how large the history is, by the ledger."""
@@ -259,22 +286,24 @@ class Calibrator:
                 row = session.get(QueryRow, each.wanted.query.query_id)
                 if row is None or row.version != each.wanted.query.version:
                     continue
-                self._write(session, each, now)
+                for sensor in each.found:
+                    self._write(session, each, sensor, now)
+                    written += 1
                 bump(session, row)
-                written += 1
         return written
 
-    def _write(self, session: Session, each: Computed, now: datetime) -> None:
+    def _write(self, session: Session, each: Computed, sensor: Sensor, now: datetime) -> None:
         """All strata of one query and sensor, in place of those that were."""
-        names = {"query_id": each.wanted.query.query_id, "release": self._encoder.release, "sensor": each.wanted.sensor}
-        session.execute(delete(ThresholdRow).filter_by(**names).where(ThresholdRow.stratum.not_in(list(each.found))))
-        for stratum, found in each.found.items():
+        names = {"query_id": each.wanted.query.query_id, "release": self._encoder.release, "sensor": sensor}
+        strata = each.found[sensor]
+        session.execute(delete(ThresholdRow).filter_by(**names).where(ThresholdRow.stratum.not_in(list(strata))))
+        for stratum, found in strata.items():
             session.merge(
                 ThresholdRow(
                     **names,
                     stratum=stratum,
                     question=each.wanted.query.question,
-                    vector=each.vectors.astype("<f4").tobytes(),
+                    vector=each.vectors[sensor].astype("<f4").tobytes(),
                     score=found.score,
                     presence=found.presence,
                     score_low=found.low,
@@ -291,7 +320,7 @@ class Calibrator:
             log.info(
                 "threshold computed",
                 query_id=str(each.wanted.query.query_id),
-                sensor=each.wanted.sensor,
+                sensor=sensor,
                 stratum=stratum,
                 score=found.score,
                 presence=found.presence,

@@ -46,6 +46,16 @@ def poisson_at_least(count: int, mean: float) -> float:
     return min(total, 1.0)
 
 
+def likely_count(mean: float) -> int:
+    """The number of events nearest to the one behind which the mean is as likely below `mean` as above it.
+
+    The mean behind a count is rather more than the count, by two thirds: the median of a gamma distribution.
+
+    Source: Garwood 1936, Biometrika 28, 437, at 50 %; Choi 1994, Proceedings of the AMS 121, 245 (the median).
+    """
+    return max(round(mean - 2 / 3), 0)
+
+
 def two_sided(count: int, mean: float) -> float:
     """How surprising a count is in either direction: twice the smaller tail, at most 1.
 

@@ -72,9 +72,10 @@ class Expected:
 def expected_alarms(stated: Sequence[Stated], start: datetime, end: datetime) -> Expected:
     """Alarms to expect from one moment to another.
 
-    An incident that two sensors see is one alarm and is expected of both. How many those are is not known: the mean is
-    the sum, rather too high, and the interval begins at what the busier sensor alone is sure of. Errors of strata and
-    sensors are taken for independent, so that distances from the mean add as squares.
+    An incident that two sensors see is one alarm, and each threshold states its part of it (`together`): they add up.
+    How many those are is known from one history only, and what befalls one sensor's count befalls the other's, which
+    looks at the same places: the interval begins at what the busier sensor alone is sure of. Otherwise errors of strata
+    and sensors are taken for independent, so that distances from the mean add as squares.
 
     Source: Zou, Huang & Zhang 2009, Computational Statistics & Data Analysis 53, 1080 (limits of sums from limits of
     the parts, "MOVER").

@@ -13,17 +13,15 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from alerts.budgets.background import History
-from alerts.budgets.clusters import LONGEST_WALK, Doubles, walk
+from alerts.budgets.once import Passing, counted_once, scaled
 from alerts.budgets.strata import NOWHERE, strata_of
 from alerts.budgets.thresholds import (
     Exposure,
     Floats,
     ReleaseBackground,
     Threshold,
-    dot,
     mode_scores,
     needed_scores,
     threshold,
@@ -31,9 +29,9 @@ from alerts.budgets.thresholds import (
 from alerts.settings import MatcherSettings
 from schemas.messages import Sensor, StandingQuery
 
-LEAST_ALARMS = 3
-"""A stratum stands alone where the budget allows so many alarms in its own history: with fewer, what its threshold
-gains by knowing the season it loses by not knowing the tail."""
+LEAST_ALARMS = 4
+"""A stratum stands alone where the budget allows so many alarms in its own history that the data decide
+(`tails.INSIDE`): with fewer, what its threshold gains by knowing the season it loses by not knowing the tail."""
 
 
 def thresholds_by_stratum(
@@ -46,6 +44,7 @@ def thresholds_by_stratum(
     release: ReleaseBackground | None,
     settings: MatcherSettings,
     plausible: float | None = None,
+    sharers: float | None = None,
 ) -> dict[str, Threshold]:
     """The thresholds of one query for one sensor by stratum; `NOWHERE` is always among them.
 
@@ -53,17 +52,18 @@ def thresholds_by_stratum(
     `LEAST_ALARMS` allowed alarms among them, and where there are others: a history of one summer says nothing else
     than the whole does.
 
-    Args: as `thresholds.threshold`.
+    Args: as `thresholds.threshold`, and
+        sharers: Sensors that share the budget (`thresholds.Exposure`); none: those of the query.
     """
-    exposure = Exposure.of(here)
+    exposure = Exposure.of(here if len(here.vectors) else everywhere, sharers or len(query.sensors))
     of = partial(threshold, query, sensor, vector, release=release, settings=settings, plausible=plausible)
-    whole = of(here=here, everywhere=everywhere)
+    whole = of(here=here, everywhere=everywhere, exposure=exposure)
     found = {NOWHERE: whole}
     points = mode_scores(query, vector, here)[1]
     alone = max(
         needed_scores(release, settings),
         settings.large_background,
-        LEAST_ALARMS * exposure.scores_per_alarm(query.budget, len(query.sensors)),
+        LEAST_ALARMS * exposure.scores_per_alarm(query.budget),
     )
     if whole.basis != "archive" or len(points) < 2 * alone:
         return found
@@ -77,58 +77,8 @@ def thresholds_by_stratum(
         own = of(here=part, everywhere=here, exposure=replace(exposure, share=share))
         if own.basis == "archive":
             found[str(name)] = own
-    return _opened_once(query, vector, here, names, found, settings) if len(found) > 1 else found
-
-
-def _opened_once(
-    query: StandingQuery,
-    vector: Floats,
-    here: History,
-    names: NDArray[np.str_],
-    found: dict[str, Threshold],
-    settings: MatcherSettings,
-) -> dict[str, Threshold]:
-    """The same thresholds, promising no alarm twice.
-
-    Each stratum has counted its own incidents; one that lasts from spring into summer is one alarm. How many there
-    are of all together is counted in the whole history, each point against the threshold of its stratum.
-    """
-    scores, points = mode_scores(query, vector, here)
-    there = np.where(np.isin(names[points], list(found)), names[points], NOWHERE)
-    margin = scores - _each(there, {name: one.score for name, one in found.items()}, np.inf)
-    presence = dot(here.vectors[points], vector)
-    passed = np.flatnonzero(
-        (margin >= 0) & (presence >= _each(there, {n: f.presence for n, f in found.items()}, -np.inf))
-    )
-    if not 0 < len(passed) <= LONGEST_WALK:
+    if len(found) == 1:
         return found
-    apart = sum(_incidents(margin, here, points, passed[there[passed] == name], settings) for name in found)
-    once = (_incidents(margin, here, points, passed, settings) + 0.5) / (apart + 0.5)
-    return {name: one if name == NOWHERE else _scaled(one, min(once, 1.0)) for name, one in found.items()}
-
-
-def _each(names: NDArray[np.str_], values: dict[str, float | None], nothing: float) -> Doubles:
-    """float64 (n,), the value of each point's stratum."""
-    out = np.full(len(names), nothing)
-    for name, value in values.items():
-        if value is not None:
-            out[names == name] = value
-    return out
-
-
-def _incidents(
-    margin: Doubles, here: History, points: NDArray[np.intp], some: NDArray[np.intp], settings: MatcherSettings
-) -> int:
-    """How many incidents some of the points make."""
-    return int(walk(margin[some], here, points[some], settings).standing[-1]) if len(some) else 0
-
-
-def _scaled(one: Threshold, share: float) -> Threshold:
-    """A threshold that promises only a share of its alarms."""
-    if one.expected_per_week is None or one.tail is None:
-        return one
-    match one.tail:
-        case {"expected_between": [float() | int() as low, float() | int() as high]}:
-            tail = one.tail | {"expected_between": [low * share, high * share]}
-            return replace(one, expected_per_week=one.expected_per_week * share, tail=tail)
-    return one
+    past = Passing.of(query, vector, here, found)
+    once = counted_once([past.only(past.strata == name) for name in found], settings)
+    return {name: one if name == NOWHERE else scaled(one, once) for name, one in found.items()}

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alerts.budgets.clusters import SAME, Walk
-from alerts.budgets.counts import mean_interval
+from alerts.budgets.counts import count_interval, mean_interval
 
 Doubles = NDArray[np.float64]
 
@@ -32,15 +32,17 @@ VERSION = 1
 """Of the JSON form."""
 LEAST_PEAKS, MOST_PEAKS = 10, 50
 """Peaks that a fit needs, and at most takes: beyond, it describes the bulk. Ten leave a shape that is known to 0.5."""
-INSIDE = 10
-"""Incidents from which on the data are read themselves; for fewer the law is asked. Ten are known to a third, and no
-law knows better."""
+INSIDE = 3
+"""Incidents from which on the data are read themselves; for fewer the law is asked. However scores are distributed, a
+history's k-th highest is exceeded k times in the next as long, on average (Wilks 1941, Annals of Mathematical
+Statistics 12, 91), which a law can only get wrong. From three on the data hold the upper end of the threshold's
+interval as well: the highest of them lies above the score of three alarms with 95 % (1 - exp(-3))."""
 LEAST_SHAPE, MOST_SHAPE = -0.8, 0.5
 """Cosines are bounded: a heavier tail than 0.5 is a few events among the noise, not a law. Below -1 there is no
 greatest likelihood, and below -0.5 its interval is only roughly what it says (Smith 1985, Biometrika 72, 67)."""
-NORMAL_95, NORMAL_975 = 1.6449, 1.9600
-"""95 % and 97.5 % points of the normal distribution. An interval of 90 % leaves out 5 % on each side; the likelihood of
-so few peaks is too sure of itself, and only what should be 95 % is 90 (simulated; tests/unit/test_alerts_tails.py)."""
+NORMAL_975 = 1.9600
+"""97.5 % point of the normal distribution. An interval of 90 % leaves out 5 % on each side; the likelihood of so few
+peaks is too sure of itself, and only what should be 95 % is 90 (simulated; tests/unit/test_alerts_tails.py)."""
 KNOTS = 24
 """Scores of the data that the JSON form keeps with their rates."""
 FARTHEST = 10.0
@@ -175,14 +177,18 @@ class Tail:
         return max(self.pareto.score(allowed / self._of_the_law), self.beyond)
 
     def score_between(self, allowed: float) -> tuple[float, float]:
-        """Its 90 % interval: which scores may truly have as many incidents above them."""
+        """Its 90 % interval: which scores may truly have as many incidents above them.
+
+        Inside the data those of the counts that a Poisson process of such a mean has: exact for order statistics.
+        """
         score = self.score(allowed)
         spread = self._spread(score)
         if self.pareto is not None and allowed < INSIDE:
             low, high = self.pareto.score_between(allowed / self._of_the_law)
             return score - spread * max(score - low, 0.0), score + spread * max(high - score, 0.0)
-        errors = NORMAL_95 * spread * math.sqrt(max(allowed, 1.0))
-        low, high = self.walk.level(math.ceil(allowed + errors)), self.walk.level(math.floor(allowed - errors))
+        fewest, most = count_interval(max(allowed, 1.0))
+        low = self.walk.level(math.ceil(allowed + spread * (most + 1 - allowed)))
+        high = self.walk.level(math.floor(allowed - spread * (allowed - fewest)))
         return min(low, score), max(high, score)
 
     def _spread(self, score: float) -> float:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from alerts.budgets.background import History
 from alerts.budgets.clusters import walk
-from alerts.budgets.counts import mean_interval
+from alerts.budgets.counts import likely_count, mean_interval
 from alerts.budgets.tails import MOST_PEAKS, fit_tail, to_json
 from alerts.settings import MatcherSettings
 from schemas.messages import Budget, Mode, Sensor, StandingQuery
@@ -76,20 +76,23 @@ class Exposure:
 
     Attributes:
         per_day: Scores to come in a day under the whole area, of one sensor.
-        share: Part of them that the threshold at hand decides on: a stratum's region has less than all cells.
+        sharers: Sensors that share the budget, as if each saw other incidents than the rest: fewer than there are where
+            some are the same (`together`).
+        share: Part of the scores that the threshold at hand decides on: a stratum's region has less than all cells.
     """
 
     per_day: float
+    sharers: float
     share: float = 1.0
 
     @classmethod
-    def of(cls, history: History) -> Self:
+    def of(cls, history: History, sharers: float) -> Self:
         """That of a history's cells and cadence."""
-        return cls(history.cell_count * history.passes_per_day())
+        return cls(history.cell_count * history.passes_per_day(), sharers)
 
-    def scores_per_alarm(self, budget: Budget, sensors: int) -> float:
+    def scores_per_alarm(self, budget: Budget) -> float:
         """How many scores the budget allows one incident of this sensor; the sensors share it evenly."""
-        return self.per_day * budget.per_days * sensors / budget.alarms
+        return self.per_day * budget.per_days * self.sharers / budget.alarms
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +147,10 @@ def threshold(
         release: The release's own background, or none.
         settings: Least number of scores, deviations, the incident rule.
         plausible: Presence score below which the sentence is unlikely to be true, by the release's own calibration.
-        exposure: How much is watched; none: what the cells of `here` (if there are none, `everywhere`) say.
+        exposure: How much is watched; none: what the cells of `here` (if there are none, `everywhere`) say, and the
+            budget is shared by all sensors of the query.
     """
-    watched = exposure or Exposure.of(here if len(here.vectors) else everywhere)
+    watched = exposure or Exposure.of(here if len(here.vectors) else everywhere, len(query.sensors))
     case = _Case(query, vector, release, settings, plausible, watched)
     return _presence(case, here, everywhere) if query.mode is Mode.PRESENCE else _appearance(case, here, everywhere)
 
@@ -170,32 +174,6 @@ def centre_and_sigma(scores: Doubles) -> tuple[float, float]:
     return median, max(MAD_TO_SIGMA * float(np.median(np.abs(scores - median))), LEAST_SIGMA)
 
 
-def allowed_incidents(budget: Budget, sensors: int, history: History, passes: int) -> float:
-    """How many incidents the budget allows for as many passes of a cell as a history holds.
-
-    Args:
-        budget: Alarms and days, of all sensors together.
-        sensors: Sensors that share it.
-        history: Whence the cells and their cadence are known.
-        passes: Passes of a cell in the history.
-    """
-    per_alarm = Exposure.of(history).scores_per_alarm(budget, sensors)
-    return passes / per_alarm if per_alarm > 0 else 0.0
-
-
-def replay(scores: Doubles, history: History, points: NDArray[np.intp], allowed: int, rules: MatcherSettings) -> float:
-    """The lowest score at which a history makes no more than `allowed` incidents, at least 1.
-
-    Args:
-        scores: float64 (k,), of the points to walk, not empty.
-        history: Where and when.
-        points: int (k,), which points of the history the scores belong to.
-        allowed: Incidents.
-        rules: Reach and window of an incident.
-    """
-    return walk(scores, history, points, rules, enough=max(allowed, 1)).level(allowed)
-
-
 @dataclass(frozen=True, slots=True)
 class _Case:
     """What all steps of one threshold need to know."""
@@ -213,7 +191,7 @@ class _Case:
 
     @property
     def scores_per_alarm(self) -> float:
-        return self.exposure.scores_per_alarm(self.query.budget, len(self.query.sensors))
+        return self.exposure.scores_per_alarm(self.query.budget)
 
     def at_least(self, found: float) -> float:
         """A score, but never below what is plausible: rare, and yet unlikely to be meant, is no match."""
@@ -289,8 +267,9 @@ def _from_past(
     needed = max(case.needed, math.ceil(per_alarm * reach))
     score, low, high = least, least, least
     if tail is not None:
-        score = max(tail.score(max(allowed, reach)), least)
-        low, high = (max(bound, least) for bound in tail.score_between(max(allowed, reach)))
+        prudent = max(likely_count(allowed), min(allowed, 1.0), reach)
+        score = max(tail.score(prudent), least)
+        low, high = (max(bound, least) for bound in tail.score_between(prudent))
     if case.query.threshold is not None:
         score = low = high = case.query.threshold
     weekly = 7 * case.exposure.per_day * case.exposure.share

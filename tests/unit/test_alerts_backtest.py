@@ -16,7 +16,7 @@ from sqlalchemy import select
 from alerts import queries
 from alerts.asked import asked
 from alerts.backtest import Report, backtest, page, read_events, write
-from alerts.backtest.curve import curve, poisson_interval
+from alerts.backtest.curve import curve
 from alerts.backtest.events import within
 from alerts.backtest.run import sampled
 from alerts.backtest.scenes import Baselines, Scene, scenes
@@ -37,6 +37,7 @@ from schemas.errors import NotUnderstood, UsageError
 from schemas.messages import (
     MAX_CELLS_PER_BATCH,
     Acquisition,
+    Budget,
     ChipName,
     Embedding,
     EmbeddingBatch,
@@ -379,6 +380,19 @@ def test_too_little_history_is_said() -> None:
     assert "(it has points of fake-1)" in report.warnings[0]
 
 
+def test_a_budget_beyond_the_history_is_said() -> None:
+    live = Live()
+    live.year(range(0, 60))
+    seldom = Budget(alarms=1, per_days=366)
+    about = {"since": DAY0 + timedelta(days=30), "settings": live.settings}
+    report = backtest(query(budget=seldom, sensors=["s2"]), live.archive, Encoder(), **about)
+    (warning,) = [text for text in report.warnings if "for the budget" in text]
+    last = [one for one in report.calibrated if not one.stratum][-1]
+    assert f"{last.background} of {last.needed} scores" in warning
+    often = backtest(query(budget=Budget(alarms=7, per_days=7), sensors=["s2"]), live.archive, Encoder(), **about)
+    assert not often.warnings
+
+
 def test_what_cannot_be_asked_is_said() -> None:
     archive = StoredArchive(Shelf())
     with pytest.raises(UsageError, match="is not before"):
@@ -422,11 +436,26 @@ def test_the_curve_is_what_those_thresholds_would_have_made() -> None:
     assert [level.threshold for level in levels] == sorted((level.threshold for level in levels), reverse=True)
     for level in (levels[len(levels) // 2], levels[-1]):
         again = backtest(base.model_copy(update={"threshold": level.threshold}), live.archive, Encoder(), **about)
-        assert (len(again.incidents), sum(len(one.matches) for one in again.incidents)) == (
+        assert (len(again.alarms), sum(len(one.matches) for one in again.incidents)) == (
             level.incidents,
             level.matches,
         )
     assert curve([], base, live.settings, also=[0.2]) == []
+
+
+def test_what_was_merged_is_one_alarm() -> None:
+    """Two fields far apart, and six days later all the land between: one flood, in the rate and in the curve."""
+    live, row = Live(), [c for c in CELLS if c[7:] == "35"]
+    for day in range(0, 60, 6):
+        live.scene(f"{day}", day, CELLS, set())
+    live.scene("two", 60, CELLS, {row[0], row[-1]})
+    live.scene("one", 66, CELLS, set(row))
+    about = {"since": DAY0 + timedelta(days=30), "settings": live.settings, "events": []}
+    report = backtest(query(threshold=0.3, sensors=["s2"]), live.archive, Encoder(), **about)
+    assert sorted(one.state for one in report.incidents) == ["confirmed", "merged"]
+    assert len(report.incidents) == 2
+    assert report.rate.incidents == len(report.alarms) == len(report.unexplained) == 1
+    assert {level.threshold: level.incidents for level in report.curves["s2"]}[0.3] == 1
 
 
 def test_candidates_are_the_highest_however_many_there_are() -> None:
@@ -452,14 +481,6 @@ def test_a_histogram_counts_every_score_once() -> None:
     assert (counts[-0.01], counts[0.0], counts[0.01], counts[0.09], counts[0.07]) == (1, 2, 1, 1, 1)
     assert histogram.total == sum(counts.values()) == 8
     assert Histogram().bins() == []
-
-
-@pytest.mark.parametrize(
-    ("count", "low", "high"),
-    [(0, 0.0, 2.9957), (1, 0.05129, 4.7439), (10, 5.4254, 16.9622), (100, 84.139, 118.079)],
-)
-def test_the_interval_is_garwoods(count: int, low: float, high: float) -> None:
-    assert poisson_interval(count) == pytest.approx((low, high), abs=2e-3)
 
 
 def event(name: str = "flood", geometry: object = None, **properties: object) -> dict[str, object]:
@@ -505,6 +526,28 @@ def test_known_events_are_hit_missed_unseen_or_outside() -> None:
         one.incident_id for one in report.incidents if one.incident_id not in results["the flood"].incident_ids
     }
     assert report.unexplained
+
+
+def test_what_lies_outside_is_no_hit_even_where_it_was_reported() -> None:
+    """Else recall would count those of them that are found, and never those that are missed."""
+    live = Live()
+    live.year(range(0, 130))
+    day = [(DAY0 + timedelta(days=n)).strftime("%Y-%m-%d") for n in range(100)]
+    west, south, east, north = np.array(
+        [centres(sorted(FLOOD)).min(axis=0), centres(sorted(FLOOD)).max(axis=0)]
+    ).ravel()
+    beside = {"type": "Point", "coordinates": [east + 0.03, north]}  # 2.5 km from the area's edge: within reach
+    ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
+    text = collection(event("begun before", start=day[58], end=day[74]), event("beside the area", beside, date=day[62]))
+    wanted = query(threshold=0.3, area={"type": "Polygon", "coordinates": [ring]})
+    about = {"since": DAY0 + timedelta(days=60), "settings": live.settings}
+    report = backtest(wanted, live.archive, Encoder(), events=read_events(text), **about)
+    before, aside = report.outcomes
+    assert before.result == aside.result == "outside"
+    assert before.incident_ids
+    assert aside.incident_ids  # it is explained, but proves nothing
+    assert report.recall is None
+    assert not set(report.unexplained) & {*before.incident_ids, *aside.incident_ids}
 
 
 def test_dates_are_read_in_many_spellings() -> None:

@@ -41,7 +41,7 @@ def calibrator(monkeypatch: pytest.MonkeyPatch) -> tuple[Calibrator, English, li
 
     def store(_self: Calibrator, computed: list) -> int:
         rounds.append(sorted({each.wanted.query.sentence for each in computed}))
-        assert all(each.vectors.shape == (1, 384) for each in computed)
+        assert all(own.shape == (1, 384) for each in computed for own in each.vectors.values())
         return len(computed)
 
     monkeypatch.setattr(Calibrator, "_store", store)

@@ -198,6 +198,6 @@ def test_example_chips_move_the_vectors_of_their_sensor(engine: Engine):
 def test_a_round_ends_in_time_and_the_rest_follows(engine: Engine, monkeypatch: pytest.MonkeyPatch):
     archive, all_of_them = Noise(), [queries.add(engine, f"query {i}").query for i in range(3)]
     calibrator = Calibrator(engine, archive, Encoder(), MatcherSettings(round_s=1e-9))  # type: ignore[arg-type]
-    for done in range(1, 7):
+    for done in (2, 4, 6):  # both sensors of a query at once: they share its budget
         calibrate(engine, archive, calibrator)
         assert sum(len([1 for _, stratum in rows(engine, query) if not stratum]) for query in all_of_them) == done

@@ -10,6 +10,7 @@ import pytest
 from alerts.budgets.counts import (
     count_interval,
     future_interval,
+    likely_count,
     mean_interval,
     poisson_at_least,
     poisson_at_most,
@@ -39,6 +40,14 @@ def test_nothing_expected_and_nothing_seen_is_no_surprise():
 def test_garwoods_interval_is_the_one_in_the_tables(count: int, low: float, high: float):
     """Values: chi-square quantiles / 2 at 5 % and 95 %."""
     assert mean_interval(count) == pytest.approx((low, high), abs=1e-3)
+
+
+def test_the_mean_behind_a_count_is_as_likely_less_as_more():
+    """Medians of gamma distributions; those of means in between are rounded to them."""
+    assert [likely_count(median) for median in (0.0, 0.6931, 1.678, 2.674, 3.672, 10.668)] == [0, 0, 1, 2, 3, 10]
+    assert [likely_count(mean) for mean in (1.1, 1.2, 4.1, 4.2)] == [0, 1, 3, 4]
+    for mean in (2.674, 10.668):
+        assert poisson_at_most(likely_count(mean), mean) == pytest.approx(0.5, abs=0.001)
 
 
 def test_a_count_interval_leaves_out_at_most_five_percent_on_each_side():

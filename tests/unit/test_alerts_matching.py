@@ -376,6 +376,6 @@ def test_incident_ids_follow_from_query_place_and_scene(stack: Stack):
 def test_many_new_queries_get_their_thresholds_round_by_round(engine: Engine):
     stack = Stack(engine, thresholds_per_round=3)
     names = [watch(stack).query_id for _ in range(4)]
-    for done in (3, 6, 8, 8):
+    for done in (2, 4, 6, 8, 8):  # a query has two, which share its budget
         stack.matcher.prepare()
         assert sum(len(queries.thresholds(engine, name)) for name in names) == done

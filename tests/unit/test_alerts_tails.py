@@ -87,6 +87,26 @@ def test_inside_the_data_the_order_statistic_is_taken():
         assert low <= tail.score(allowed) <= high
 
 
+@pytest.mark.parametrize("allowed", [INSIDE, 4, 9])
+def test_the_kth_highest_is_exceeded_as_often_whatever_the_law(allowed: int):
+    """Two humps, no generalised Pareto: the data promise what comes, and their interval holds the true score."""
+    rng = np.random.default_rng(9)
+
+    def humps(count: int) -> np.ndarray:
+        return np.where(rng.uniform(size=count) < 0.1, rng.normal(0.5, 0.01, count), rng.normal(0.1, 0.1, count))
+
+    truth = float(np.sort(humps(400 * 500))[::-1][allowed * 500])
+    came, inside = [], 0
+    for _ in range(300):
+        tail = fit_tail(alone(humps(int(rng.poisson(400)))), 1200)
+        score = tail.score(allowed)
+        came.append(int((humps(400) > score).sum()))
+        low, high = tail.score_between(allowed)
+        inside += low <= truth <= high
+    assert np.mean(came) == pytest.approx(allowed, rel=0.15)
+    assert 0.87 <= inside / 300 <= 0.99
+
+
 def test_beyond_the_data_the_law_goes_on_where_they_end():
     tail = fit_tail(alone(draw(np.random.default_rng(5), 400, -0.2)), 4000)
     counts = [tail.expected(score) for score in np.linspace(tail.beyond - 0.02, tail.beyond + 0.4, 300)]
@@ -94,7 +114,7 @@ def test_beyond_the_data_the_law_goes_on_where_they_end():
     assert tail.expected(tail.beyond) == INSIDE
     assert tail.expected(tail.beyond + 1e-9) == pytest.approx(INSIDE, rel=1e-3)
     assert tail.expected(tail.score(0.3)) == pytest.approx(0.3, rel=1e-3)
-    assert tail.score(0.3) > tail.score(3) > tail.score(INSIDE) > tail.score(30)
+    assert tail.score(0.3) > tail.score(1) > tail.score(INSIDE) > tail.score(30)
 
 
 def test_few_incidents_make_no_law():

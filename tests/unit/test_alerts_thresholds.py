@@ -11,7 +11,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from alerts.budgets.background import History, read_history
-from alerts.budgets.thresholds import ReleaseBackground, allowed_incidents, centre_and_sigma, replay, threshold
+from alerts.budgets.clusters import walk
+from alerts.budgets.thresholds import Exposure, ReleaseBackground, centre_and_sigma, threshold
 from alerts.places import centres, groups, reach_km
 from alerts.settings import MatcherSettings
 from schemas.cells import cell_of
@@ -129,7 +130,7 @@ def test_cadence_is_the_archives_own():
     history = landscape(10, 8)
     assert history.cell_count == 100
     assert history.passes_per_day() == pytest.approx(0.2)
-    assert allowed_incidents(Budget(alarms=2, per_days=7), 2, history, 700) == pytest.approx(700 / 140)
+    assert Exposure.of(history, 2).scores_per_alarm(Budget(alarms=2, per_days=7)) == pytest.approx(140)
     assert NOTHING.passes_per_day() > 0
 
 
@@ -282,7 +283,7 @@ def test_replay_keeps_what_it_promises(*, seed: int, n: int, allowed: int, exten
     points = [embedding(cell_id(x, y), float(day)) for (x, y), day in zip(spots, rng.integers(0, 3, n), strict=True)]
     history = read_history(points, vectors_with(np.zeros(n), rng))
     scores = rng.permutation(n).astype(float)
-    level = replay(scores, history, np.arange(n), allowed, RULES)
+    level = walk(scores, history, np.arange(n), RULES, enough=allowed).level(allowed)
 
     def incidents(least: float) -> int:
         cells = sorted({points[i].cell for i in np.flatnonzero(scores >= least)})

@@ -62,8 +62,8 @@ def test_a_crisis_is_found_by_a_match_while_it_lasts_and_one_that_nobody_saw_doe
 
 def test_calm_ground_is_where_nothing_ever_happened():
     seen = world([400, 401], [0, 1], [False, False], (Happening(1, "burn", 1, 2),))
-    assert seen.calm(["tide"])["s2"].tolist() == [False, False]
-    assert seen.calm(["none"])["s2"].tolist() == [True, False]
+    assert seen.calm(["tide"]) == []
+    assert seen.calm(["none", "tide"]) == ["33TUE3085"]
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,7 @@ from uuid import uuid4
 
 import structlog
 
+from schemas.environment import ending
 from schemas.errors import SettingsError, StoreUnavailable
 from schemas.logs import configure
 from schemas.publisher import BROKER_FILE, ensure_topics
@@ -184,4 +185,4 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ending("broker", main))

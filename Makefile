@@ -26,7 +26,7 @@ check: venv
 	$(BIN)/lint-imports
 
 bench: venv
-	for name in encode pipeline files percolate coverage verdicts lint latency memory; do $(BIN)/python -m benchmarks.$$name --json || exit 1; done
+	for name in encode pipeline files archive percolate coverage verdicts lint latency memory; do $(BIN)/python -m benchmarks.$$name --json || exit 1; done
 
 nightly: venv services
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m 'slow'

@@ -21,6 +21,7 @@ from alerts.budgets.thresholds import dot
 from benchmarks.report import emit
 from benchmarks.watched import PLACES, SENSORS, YEARS, World, opened, recall, scores_of
 from benchmarks.years import SEED, Sensor, moment, simulated_years
+from schemas.logs import configure
 from schemas.messages import Mode
 
 Bools = NDArray[np.bool_]
@@ -88,6 +89,7 @@ def main() -> None:
     parser.add_argument("--years", type=int, default=YEARS, help="years that are watched")
     parser.add_argument("--seed", type=int, default=SEED, help="other seeds, other places, weather and crises")
     arguments = parser.parse_args()
+    configure("warning", "benchmark")  # to stderr: stdout is for figures
     world = World.of(simulated_years(arguments.places, arguments.years, arguments.cache, seed=arguments.seed))
     for kind in ASKED:
         nothing = {sensor: np.zeros(len(history.cells), np.bool_) for sensor, history in world.seen.items()}

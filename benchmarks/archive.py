@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -68,7 +69,7 @@ def recorded(folder: Path, cells: int, passes: int) -> list[Elapsed]:
             embeddings = [_embedding(name, *centre, number) for name, centre in zip(names, centres, strict=True)]
             vectors = rng.standard_normal((cells, DIMENSION), dtype=np.float32)
             vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-            taken.append(elapsed(lambda one=embeddings, of=vectors: _record(archive, one, of)))
+            taken.append(elapsed(partial(_record, archive, embeddings, vectors)))
     return taken
 
 

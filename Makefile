@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: venv demo test check bench nightly services clean
+.PHONY: venv demo test test-unit test-rest check bench nightly services clean
 
 venv: $(VENV)/.ready
 
@@ -16,8 +16,15 @@ $(VENV)/.ready: pyproject.toml
 demo: venv
 	$(BIN)/tocsin demo --once
 
+# Two at once: unit tests compute, the others mostly wait for brokers, kills and restarts.
 test: venv services
-	OMP_NUM_THREADS=1 $(BIN)/pytest
+	$(MAKE) --jobs=2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) test-unit test-rest
+
+test-unit:
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests/unit
+
+test-rest:
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests --ignore=tests/unit
 
 check: venv
 	$(BIN)/ruff check .
@@ -26,7 +33,7 @@ check: venv
 	$(BIN)/lint-imports
 
 bench: venv
-	for name in encode pipeline files percolate coverage verdicts lint latency memory; do $(BIN)/python -m benchmarks.$$name --json || exit 1; done
+	for name in encode pipeline files archive percolate coverage verdicts lint latency memory; do $(BIN)/python -m benchmarks.$$name --json || exit 1; done
 
 nightly: venv services
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m 'slow'

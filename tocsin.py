@@ -34,7 +34,7 @@ from commands import (
     simulate,
     sources,
 )
-from schemas.errors import SettingsError, TocsinError, UsageError
+from schemas.errors import TocsinError, exit_status
 
 app = typer.Typer(
     name="tocsin",
@@ -94,7 +94,7 @@ def main() -> None:
         if debug:
             raise
         sys.stderr.write(f"tocsin: {error}\n")
-        sys.exit(2 if isinstance(error, UsageError | SettingsError) else 1)
+        sys.exit(exit_status(error))
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:

@@ -6,6 +6,7 @@ the database, `Alert` on topic `alerts.v1`. Stops before telling anybody (`notif
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -22,6 +23,7 @@ from encoders import load_for
 from schemas import outbox
 from schemas.bus import Step, serve
 from schemas.database import connect, migrate
+from schemas.environment import ending
 from schemas.logs import configure
 from schemas.publisher import Publisher, bootstrap_servers
 from schemas.settings import Stack
@@ -69,7 +71,7 @@ class Resending:
 
 def main() -> None:
     """Run until SIGTERM."""
-    stack, settings = Stack(), MatcherSettings()
+    stack, settings, coverage = Stack(), MatcherSettings(), CoverageSettings()
     configure(stack.log_level, "matcher")
     migrate(stack.database)
     engine = connect(stack.database)
@@ -78,7 +80,7 @@ def main() -> None:
 
     with open_archive(stack) as archive:
         calibrator = Calibrator(engine, archive, encoder, settings)
-        blind = BlindWatch(engine, CoverageSettings())
+        blind = BlindWatch(engine, coverage)
         resending = Resending(lambda: republish(engine, publisher) + republish_notices(engine, publisher))
         matcher = Matcher(engine, publisher, calibrator, encoder.release, settings)
 
@@ -109,4 +111,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ending("matcher", main))

@@ -6,6 +6,7 @@ requests, and the record of every delivery. Stops before deciding what an alert 
 
 from __future__ import annotations
 
+import sys
 from contextlib import AbstractContextManager
 from datetime import timedelta
 
@@ -17,6 +18,7 @@ from archive import Archive, open_archive
 from encoders.settings import EncoderSettings
 from schemas.bus import Step, serve
 from schemas.database import connect, migrate
+from schemas.environment import ending
 from schemas.logs import configure
 from schemas.publisher import Publisher, bootstrap_servers
 from schemas.settings import Stack
@@ -26,13 +28,13 @@ from schemas.topics import ALERTS, NOTICES
 def main() -> None:
     """Run until SIGTERM."""
     stack, settings = Stack(), NotifierSettings()
+    evidence, pixels = EvidenceSettings(), EncoderSettings()
     configure(stack.log_level, "notifier")
     migrate(stack.database)
     engine = connect(stack.database)
     publisher = Publisher(bootstrap_servers(stack), "tocsin-notifier")
 
     deliveries.resume(engine)
-    evidence, pixels = EvidenceSettings(), EncoderSettings()
 
     def archive() -> AbstractContextManager[Archive]:
         return open_archive(stack)
@@ -57,4 +59,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ending("notifier", main))

@@ -10,13 +10,15 @@ from datetime import timedelta
 from typing import Literal
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
+
+from schemas.environment import Environment
 
 
-class MatcherSettings(BaseSettings):
+class MatcherSettings(Environment):
     """Baselines, thresholds and incidents."""
 
-    model_config = SettingsConfigDict(env_prefix="TOCSIN_MATCHER_", frozen=True, use_attribute_docstrings=True)
+    model_config = SettingsConfigDict(env_prefix="TOCSIN_MATCHER_")
 
     min_baseline: int = Field(default=1, ge=1, le=1000)
     """Earlier acquisitions of a cell that an appearance query needs before it may fire there."""
@@ -94,10 +96,10 @@ class MatcherSettings(BaseSettings):
         return timedelta(days=self.late_days)
 
 
-class CoverageSettings(BaseSettings):
+class CoverageSettings(Environment):
     """What could be seen: how long it is kept raw, and when somebody is told that an area is blind."""
 
-    model_config = SettingsConfigDict(env_prefix="TOCSIN_COVERAGE_", frozen=True, use_attribute_docstrings=True)
+    model_config = SettingsConfigDict(env_prefix="TOCSIN_COVERAGE_")
 
     raw_days: float = Field(default=100, ge=60, le=36_500)
     """What each single acquisition saw is kept for so many days after it was sensed; after that the weekly ledger alone
@@ -117,10 +119,10 @@ class CoverageSettings(BaseSettings):
     """No query is called blind sooner after it was registered: its area's past may still be on its way."""
 
 
-class NotifierSettings(BaseSettings):
+class NotifierSettings(Environment):
     """Deliveries."""
 
-    model_config = SettingsConfigDict(env_prefix="TOCSIN_NOTIFIER_", frozen=True, use_attribute_docstrings=True)
+    model_config = SettingsConfigDict(env_prefix="TOCSIN_NOTIFIER_")
 
     timeout_s: float = Field(default=10, gt=0, le=300)
     """A receiver that has not answered in full after this many seconds has failed this attempt."""
@@ -143,10 +145,10 @@ class NotifierSettings(BaseSettings):
     """Sender of CAP messages: who answers for them; an address of the operator's own domain."""
 
 
-class EvidenceSettings(BaseSettings):
+class EvidenceSettings(Environment):
     """Explanations of alerts: pictures, what carried a match, look-alikes."""
 
-    model_config = SettingsConfigDict(env_prefix="TOCSIN_EVIDENCE_", frozen=True, use_attribute_docstrings=True)
+    model_config = SettingsConfigDict(env_prefix="TOCSIN_EVIDENCE_")
 
     cells: int = Field(default=4, ge=1, le=20)
     """Cells of an incident that are shown before and after, the highest scores first: neighbours look alike."""

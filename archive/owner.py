@@ -27,6 +27,7 @@ from archive.client import retire
 from archive.edge import EdgeStore
 from archive.stored import StoredArchive
 from archive.wire import NO_ARRAY, BrokenFrame, Frame, prove, receive, send
+from schemas.environment import ending
 from schemas.errors import SettingsError, StoreUnavailable, TocsinError
 from schemas.settings import Stack
 
@@ -173,4 +174,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ending("archive", main))

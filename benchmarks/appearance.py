@@ -24,6 +24,7 @@ from alerts.budgets.thresholds import dot
 from benchmarks.report import emit
 from benchmarks.watched import PLACES, RULES, SENSORS, YEARS, World, crises, scores_of
 from benchmarks.years import SEED, simulated_years
+from schemas.logs import configure
 from schemas.messages import Mode
 
 Doubles = NDArray[np.float64]
@@ -135,6 +136,7 @@ def main() -> None:
     parser.add_argument("--years", type=int, default=YEARS, help="years that are watched")
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS, help="other seeds: places, weather and crises")
     arguments = parser.parse_args()
+    configure("warning", "benchmark")  # to stderr: stdout is for figures
     parts: dict[tuple[str, Mode], list[Scored]] = {(kind, mode): [] for kind in ASKED for mode in MODES}
     for seed in arguments.seeds:
         world = World.of(simulated_years(arguments.places, arguments.years, arguments.cache, seed=seed))

@@ -29,6 +29,7 @@ from alerts.budgets.together import Background, thresholds_together
 from benchmarks.report import emit
 from benchmarks.watched import PLACES, RULES, SENSORS, YEARS, Bools, World, opened, query_of, recall, scores_of
 from benchmarks.years import SEED, Sensor, moment, simulated_years
+from schemas.logs import configure
 from schemas.messages import Budget, Mode, StandingQuery
 
 SENTENCES = {
@@ -141,6 +142,7 @@ def main() -> None:
     parser.add_argument("--cases", action="store_true", help="print every query as well")
     parser.add_argument("--seed", type=int, default=SEED, help="other seeds, other places, weather and crises")
     arguments = parser.parse_args()
+    configure("warning", "benchmark")  # to stderr: stdout is for figures
     world = World.of(simulated_years(arguments.places, arguments.years, arguments.cache, seed=arguments.seed))
     vectors = world.encoder.texts(list(SENTENCES))
     cases = [

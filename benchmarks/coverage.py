@@ -35,6 +35,7 @@ from benchmarks.report import emit
 from schemas.cells import cells_in
 from schemas.database import connect, migrate, reading, transaction
 from schemas.geometry import to_geojson
+from schemas.logs import configure
 from schemas.messages import Cause, CellState, Chip, Coverage, Sensor, stable_id
 from schemas.tables import CoverageRow, CoverageWeekRow, QueryRow
 
@@ -250,6 +251,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument("--repeats", type=int, default=3, help="repeats of each question (median is reported)")
     arguments = parser.parse_args()
+    configure("warning", "benchmark")  # to stderr: stdout is for figures
     rng = np.random.default_rng(0)
     skies = [sky(rng) for _ in range(7 * WEEKS)]
     ground = ground_of(GERMANY)

@@ -25,6 +25,7 @@ from commands.services import drain, running
 from encoders import load_for
 from ingest.sources import add_source
 from schemas.database import connect, migrate
+from schemas.logs import configure
 from schemas.settings import Stack
 
 COLLECTIONS = ["sentinel-2-c1-l2a", "sentinel-1-rtc", "sentinel-2-l1c"]
@@ -60,6 +61,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument("--url", required=True, help="STAC API of the feed")
     options = parser.parse_args()
+    configure("warning", "benchmark")  # to stderr: stdout is for figures
     with tempfile.TemporaryDirectory(prefix="tocsin-feed-", ignore_cleanup_errors=True) as folder:
         counts = watch_feed(options.url, Path(folder))
     emit("feed_fires_alerted", counts.fires, "images", peer="images of fires whose place was seen before",

@@ -31,6 +31,7 @@ from benchmarks.tile import announce, make_tile
 from encoders.assets import Fetcher
 from encoders.rasters import GDAL_OPTIONS
 from encoders.settings import EncoderSettings
+from schemas.logs import configure
 from schemas.messages import Acquisition
 
 BANDS = ["B02", "B03", "B04", "B08"]
@@ -59,6 +60,7 @@ def main() -> None:
     parser.add_argument("--tile", type=Path, default=Path(tempfile.gettempdir()) / "tocsin-tile", help="its folder")
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each figure; the median counts")
     options = parser.parse_args()
+    configure("warning", "benchmark")  # to stderr: stdout is for figures
     files = make_tile(options.tile)
     for wait_s in (0.0, WAIT_S):
         with served(options.tile, wait_s) as address:

@@ -16,6 +16,7 @@ from alerts.incidents.stages import STAGES, stages
 from benchmarks.report import emit
 from benchmarks.stack import ask_for_anything, watched
 from commands.services import drain
+from schemas.logs import configure
 
 SIZE_KM = 10
 WARM_UP = 2
@@ -28,6 +29,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument("--scenes", type=int, default=12)
     options = parser.parse_args()
+    configure("warning", "benchmark")  # to stderr: stdout is for figures
     whole, parts = measure(WARM_UP + options.scenes)
     p50, p95 = np.percentile(whole, [50, 95])
     emit("alert_latency_p50_s", float(p50), "s")

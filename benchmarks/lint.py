@@ -11,11 +11,13 @@ are counted apart, on sentences of their own.
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 
 from alerts.lint import lint
 from benchmarks.report import emit
 from encoders.nano import Nano
+from schemas.logs import configure
 from training.known import measuring
 
 OUTSIDE = frozenset({"far", "flat", "alphabet"})
@@ -170,6 +172,10 @@ UNSEEN: dict[str, tuple[str, ...]] = {
 
 def main() -> None:
     """Measure the release that is committed."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.lint", description=__doc__.splitlines()[0])
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.parse_args()
+    configure("warning", "benchmark")  # to stderr: stdout is for figures
     encoder = Nano()
     good = measuring()
     emit("lint_good_flagged_share", _share(encoder, good), "1")

@@ -18,6 +18,7 @@ from benchmarks.report import emit
 from benchmarks.stack import Watched, ask_for_anything, watched
 from commands.services import drain
 from schemas.database import reading
+from schemas.logs import configure
 from schemas.tables import AcquisitionRow
 
 SIZE_KM = 5
@@ -31,6 +32,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument("--scenes", type=int, default=50)
     options = parser.parse_args()
+    configure("warning", "benchmark")  # to stderr: stdout is for figures
     with watched(SIZE_KM, options.scenes) as run:
         ask_for_anything(run.engine, "anything at all")
         samples = watch(run)

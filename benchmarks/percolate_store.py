@@ -115,7 +115,7 @@ def started(url: str, release: str, seconds: float) -> dict[str, float]:
     tasks = {str(number): lambda each=each: percolate(matrix.standing, each) for number, each in cells.items()}
     taken = interleaved(tasks, seconds)  # type: ignore[arg-type]
     found |= {f"pairs_per_s_{number}": number * len(held) / taken[str(number)] for number in cells}
-    found["peak"] = peak_rates(2.0)[matrix.standing.present.bank.product.name]
+    found["peak"] = peak_rates(min(seconds, 2.0))[matrix.standing.present.bank.product.name]
     return found | {"memory_peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}
 
 

@@ -40,6 +40,7 @@ from benchmarks.report import emit
 from benchmarks.serving import served
 from benchmarks.tile import announce, make_tile
 from encoders.interface import Vectors
+from schemas.logs import configure
 from schemas.messages import Acquisition
 
 SLOWER_STAGE_CEILING = 1.15
@@ -79,6 +80,7 @@ def main() -> None:
     parser.add_argument("--part", choices=sorted(PARTS), help="only this, here: what the others are started with")
     parser.add_argument("--address", help="of the server, with --part")
     options = parser.parse_args()
+    configure("warning", "benchmark")  # to stderr: stdout is for figures
     files = make_tile(options.tile)
     if options.part:
         PARTS[options.part](announce(options.address, files))

@@ -190,6 +190,7 @@ def main() -> None:
     parser.add_argument("--work", help=argparse.SUPPRESS)
     parser.add_argument("--order", type=int, default=0, help=argparse.SUPPRESS)
     asked = parser.parse_args()
+    configure("warning", "replay")  # to stderr: stdout is for figures
     year = Year(asked.size_km, asked.days)
     if asked.work:
         work(asked.work, year, asked.order)

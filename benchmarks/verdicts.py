@@ -25,6 +25,7 @@ from alerts.learning.fit import Examples, head
 from benchmarks.report import emit
 from encoders import load
 from encoders.interface import Encoder
+from schemas.logs import configure
 from simulation.chips import Sensor
 from simulation.series import make_series
 
@@ -165,6 +166,7 @@ def main() -> None:
     parser.add_argument("--choose", action="store_true", help="print a grid of constants instead")
     parser.add_argument("--cache", type=Path, help="keep simulated vectors in this folder")
     arguments = parser.parse_args()
+    configure("warning", "benchmark")  # to stderr: stdout is for figures
     encoder = load("nano")
     if arguments.choose:
         choose(encoder, arguments.cache)

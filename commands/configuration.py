@@ -21,6 +21,7 @@ Every setting is an environment variable; there is no configuration file. Made f
 def settings_classes() -> list[type[BaseSettings]]:
     """Every settings class, in the order in which data flows."""
     from alerts.settings import CoverageSettings, EvidenceSettings, MatcherSettings, NotifierSettings
+    from embedded.settings import BrokerSettings
     from encoders.cache import CacheSettings
     from encoders.settings import EncoderSettings
     from ingest.settings import IngestSettings
@@ -29,6 +30,7 @@ def settings_classes() -> list[type[BaseSettings]]:
     return [
         Stack,
         IngestSettings,
+        BrokerSettings,
         BusSettings,
         EncoderSettings,
         CacheSettings,

@@ -1,9 +1,10 @@
 """A Kafka-protocol broker in one process: Tansu, from a wheel, in memory.
 
 Flows in: a data folder. Flows out: a broker on 127.0.0.1 with all topics, and its address in the run folder. Stops
-before restarting itself: the supervisor does, and everything unfinished is published again from the database.
+before restarting one that ended: the supervisor does, and everything unfinished is published again from the database.
 
-What is broken in this Tansu and never used here: `end_offsets`, DeleteRecords, `read_committed`, retention.
+What is broken in this Tansu and never used here: `end_offsets`, DeleteRecords, `read_committed`, retention. So it only
+grows, and is replaced by an empty one before it takes all memory.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from uuid import uuid4
 
 import structlog
 
+from embedded.settings import BrokerSettings
+from schemas.environment import ending
 from schemas.errors import SettingsError, StoreUnavailable
 from schemas.logs import configure
 from schemas.publisher import BROKER_FILE, ensure_topics
@@ -32,6 +35,8 @@ from schemas.settings import Stack
 
 START_TIMEOUT_S = 20.0
 """How long Tansu may take until it has all topics; a tenth of a second is usual."""
+LOOK_S = 0.2
+"""How often the broker is looked after."""
 PORT_FILE = "broker.port"
 """The port of the last start, taken again so that clients find a new broker where the old one was."""
 PR_SET_PDEATHSIG = 1
@@ -41,17 +46,39 @@ log = structlog.get_logger(__name__)
 
 
 def main() -> None:
-    """Run the broker of the data folder in the foreground until SIGTERM, SIGINT, or its own end."""
-    stack = Stack()
+    """Run the broker of the data folder in the foreground until SIGTERM, SIGINT, or its own end.
+
+    One that is full is replaced by an empty one, which services notice by its incarnation, as after a crash.
+    """
+    stack, settings = Stack(), BrokerSettings()
     configure(stack.log_level, "broker")
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with running(stack) as broker:
-        while not stop.wait(0.2):
-            if broker.process.poll() is not None:
-                log.error("the broker ended", status=broker.process.returncode)
-                sys.exit(1)
+    while not stop.is_set():
+        with running(stack) as broker:
+            _watch(broker, stop, settings)
+
+
+def _watch(broker: Broker, stop: Event, settings: BrokerSettings) -> None:
+    """Return when it is to stop, or to be replaced."""
+    while not stop.wait(LOOK_S):
+        if broker.process.poll() is not None:
+            log.error("the broker ended", status=broker.process.returncode)
+            sys.exit(1)
+        held = resident_mib(broker.process.pid)
+        if held > settings.memory_mib:
+            log.warning("the broker is full of old messages: an empty one takes its place", mib=round(held))
+            return
+
+
+def resident_mib(pid: int) -> float:
+    """Resident memory of a process, MiB; 0 where there is no /proc, so that there a broker is never full."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (OSError, IndexError):
+        return 0.0
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,4 +211,4 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ending("broker", main))

@@ -7,13 +7,15 @@ import os
 import sys
 from pathlib import Path
 
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
+
+from schemas.environment import Environment
 
 
-class CacheSettings(BaseSettings):
+class CacheSettings(Environment):
     """Where encoders keep what they can fetch or build again."""
 
-    model_config = SettingsConfigDict(env_prefix="TOCSIN_", frozen=True, use_attribute_docstrings=True)
+    model_config = SettingsConfigDict(env_prefix="TOCSIN_")
 
     cache: Path | None = None
     """Folder of pulled releases (0.2-2.5 GB each), built engines and tuned values; none: the platform's own."""

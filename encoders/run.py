@@ -25,7 +25,7 @@ from encoders.settings import EncoderSettings
 from encoders.tuned import reading_settings, tuned_for
 from schemas.bus import Step, serve
 from schemas.database import connect, migrate
-from schemas.errors import TocsinError
+from schemas.environment import ending
 from schemas.logs import configure
 from schemas.publisher import Publisher, bootstrap_servers
 from schemas.settings import Stack
@@ -38,23 +38,10 @@ BROKER_PATIENCE = timedelta(seconds=60)
 log = structlog.get_logger(__name__)
 
 
-def main() -> int:
-    """Run until SIGTERM.
-
-    Returns:
-        0 when it was stopped; 1 when it cannot work.
-    """
+def main() -> None:
+    """Run until SIGTERM."""
     stack, settings = Stack(), EncoderSettings()
     configure(stack.log_level, SERVICE)
-    try:
-        _serve(stack, settings)
-    except TocsinError as error:
-        log.error("encoder cannot work", reason=str(error))
-        return 1
-    return 0
-
-
-def _serve(stack: Stack, settings: EncoderSettings) -> None:
     if settings.scratch is None:
         settings = settings.model_copy(update={"scratch": stack.data / "scratch"})
     with ExitStack() as wiring:
@@ -78,4 +65,4 @@ def _serve(stack: Stack, settings: EncoderSettings) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ending(SERVICE, main))

@@ -9,13 +9,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
+
+from schemas.environment import Environment
 
 
-class EncoderSettings(BaseSettings):
+class EncoderSettings(Environment):
     """Limits of reading and encoding."""
 
-    model_config = SettingsConfigDict(env_prefix="TOCSIN_ENCODER_", frozen=True, use_attribute_docstrings=True)
+    model_config = SettingsConfigDict(env_prefix="TOCSIN_ENCODER_")
 
     threads: int = Field(default=4, ge=1, le=64)
     """Files that are fetched and decoded at once: they wait for the network and for zlib, both outside Python."""

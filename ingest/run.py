@@ -29,7 +29,8 @@ from ingest.settings import IngestSettings
 from ingest.sources import Source, list_sources
 from ingest.upkeep import announce, republish_unfinished
 from schemas.database import connect, migrate
-from schemas.errors import NotFound, Retryable, TocsinError
+from schemas.environment import ending
+from schemas.errors import NotFound, Retryable
 from schemas.heartbeat import EVERY_S, beat
 from schemas.logs import configure
 from schemas.outbox import Sender
@@ -43,25 +44,13 @@ BROKER_PATIENCE = timedelta(seconds=60)
 log = structlog.get_logger(__name__)
 
 
-def main() -> int:
-    """Run the poller in this process.
-
-    Returns:
-        0 when it was stopped, or had nothing more to do; 1 when it cannot work.
-    """
+def main() -> None:
+    """Run the poller in this process until it is stopped, or has nothing more to do."""
     stack, settings = Stack(), IngestSettings()
     configure(stack.log_level, SERVICE)
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    try:
-        return _serve(stack, settings, stop)
-    except TocsinError as error:
-        log.error("poller cannot work", reason=str(error))
-        return 1
-
-
-def _serve(stack: Stack, settings: IngestSettings, stop: Event) -> int:
     migrate(stack.database)
     engine = connect(stack.database)
     try:
@@ -71,7 +60,6 @@ def _serve(stack: Stack, settings: IngestSettings, stop: Event) -> int:
                 break
     finally:
         engine.dispose()
-    return 0
 
 
 def _with_broker(stack: Stack, settings: IngestSettings, stop: Event, engine: Engine) -> None:
@@ -183,4 +171,4 @@ class Poller:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ending(SERVICE, main))

@@ -73,6 +73,7 @@ def serve(
         every: Blocking jobs and their periods; each runs at the start, then again this long after its last end.
         settings: From `TOCSIN_BUS_…` where none are given.
     """
+    chosen = settings or BusSettings()
     stop = threading.Event()
     with _signals(stop):
         bootstrap = _wait_for_broker(stack, stop)
@@ -80,7 +81,6 @@ def serve(
             return
         from schemas.faust_app import new_app  # noqa: PLC0415  (half a second that no reader of `Step` needs)
 
-        chosen = settings or BusSettings()
         crashes = CrashLog(stack.run_folder / "in-hand" / service)
         handlers = [
             Handler(

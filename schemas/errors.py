@@ -106,3 +106,8 @@ class ReleaseNotFound(TocsinError):
 
 class ReleaseMismatch(TocsinError):
     """Weights, engine or vectors do not belong together."""
+
+
+def exit_status(error: TocsinError) -> int:
+    """Of a process that such an error ended: 2 where a person has to write something else, otherwise 1."""
+    return 2 if isinstance(error, UsageError | SettingsError) else 1

@@ -16,11 +16,12 @@ from typing import Any
 
 import structlog
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 from sqlalchemy import Engine
 
 from schemas import dead_letters
 from schemas.crashes import MAX_CRASHES, CrashLog, History, identity_of
+from schemas.environment import Environment
 from schemas.errors import Rejected, Retryable, StoreUnavailable
 from schemas.messages import Message
 from schemas.outbox import Sender
@@ -34,10 +35,10 @@ error; topic/partition/offset where the message first arrived."""
 log = structlog.get_logger(__name__)
 
 
-class BusSettings(BaseSettings):
+class BusSettings(Environment):
     """How stream services read, retry and stop."""
 
-    model_config = SettingsConfigDict(env_prefix="TOCSIN_BUS_", frozen=True, use_attribute_docstrings=True)
+    model_config = SettingsConfigDict(env_prefix="TOCSIN_BUS_")
 
     production: bool | None = None
     """Long sessions for a cluster (30 s, heartbeat 3 s) instead of short ones for one machine (6 s, 1 s). Empty:

@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+from schemas.environment import ending
 from schemas.settings import Stack
 
 EVERY_S = 5.0
@@ -49,4 +50,4 @@ def _path(stack: Stack, service: str) -> Path:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(ending(sys.argv[1], lambda: main(sys.argv[1])))

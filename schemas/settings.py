@@ -7,17 +7,21 @@ service's own settings, which stand beside its `run.py`.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field
+from pydantic_settings import SettingsConfigDict
 
 from schemas.backends import Backend, Precision
+from schemas.environment import Environment
+
+LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(str.lower)]
 
 
-class Stack(BaseSettings):
+class Stack(Environment):
     """Addresses of data, database, broker and archive; every default is the embedded one."""
 
-    model_config = SettingsConfigDict(env_prefix="TOCSIN_", frozen=True, use_attribute_docstrings=True)
+    model_config = SettingsConfigDict(env_prefix="TOCSIN_")
 
     data: Path = Path("tocsin-data")
     """Folder of everything embedded: database, archive, previews, run files. Made where it is missing."""
@@ -40,7 +44,7 @@ class Stack(BaseSettings):
     """Partitions of each topic that we create: 4 embedded, 12 in production."""
     replication: int = Field(default=1, ge=1, le=9)
     """Copies of each topic: 1 on one broker, 3 on three."""
-    log_level: str = "info"
+    log_level: LogLevel = "info"
     """debug, info, warning or error."""
 
     @property

@@ -16,12 +16,13 @@ from uuid import uuid4
 
 import pytest
 
+from embedded.broker import resident_mib
 from schemas.database import connect, migrate, transaction
 from schemas.messages import Acquisition
 from schemas.outbox import write
-from schemas.publisher import BrokerWatch, Outgoing, bootstrap_servers
+from schemas.publisher import BrokerWatch, Outgoing, Publisher, Record, bootstrap_servers
 from schemas.settings import Stack
-from schemas.topics import ACQUISITIONS
+from schemas.topics import ACQUISITIONS, EMBEDDINGS
 
 pytestmark = pytest.mark.timeout(180)
 ROOT = Path(__file__).parents[2]
@@ -107,6 +108,39 @@ def test_the_broker_withdraws_its_announcement(
     broker.send_signal(signal.SIGTERM)
     assert broker.wait(20) == 0
     assert not (tmp_path / "run" / "broker.json").exists()
+
+
+def fill(bootstrap: str, messages: int) -> None:
+    """Half a megabyte each, from a process of its own: a client whose broker is replaced leaves sockets open."""
+    lines = (
+        "from schemas.publisher import Publisher, Record",
+        f"made = [Record({EMBEDDINGS.name!r}, None, bytes(500_000)) for _ in range({messages})]",
+        f"Publisher({bootstrap!r}, 'test').send(made)",
+    )
+    subprocess.run([sys.executable, "-c", "\n".join(lines)], cwd=ROOT, stderr=subprocess.DEVNULL, check=False)
+
+
+def test_a_full_broker_is_replaced_by_an_empty_one(
+    tmp_path: Path, start_broker: Callable[[Path], subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOCSIN_BROKER_MEMORY_MIB", "128")
+    stack = Stack(data=tmp_path, kafka="")
+    broker = start_broker(tmp_path)
+    bootstrap, watch = bootstrap_servers(stack), BrokerWatch(stack)
+    fill(bootstrap, 100)
+    assert not watch.changed(), "50 MB of 128 fit"
+    fill(bootstrap, 160)
+    deadline = time.monotonic() + 20
+    while not watch.changed():
+        assert broker.poll() is None and time.monotonic() < deadline, "it is not replaced"
+        time.sleep(0.05)
+    assert bootstrap_servers(stack) == bootstrap, "clients find the new broker where the old one was"
+    (tansu,) = Path(f"/proc/{broker.pid}/task/{broker.pid}/children").read_text().split()
+    assert 1 < resident_mib(int(tansu)) < 100
+    assert resident_mib(2**31 - 1) == 0
+    later = Publisher(bootstrap, "test")
+    later.send([Record(EMBEDDINGS.name, None, b"after")])
+    later.close()
 
 
 def test_a_killed_broker_leaves_no_process_behind(

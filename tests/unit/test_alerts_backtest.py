@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -242,7 +243,7 @@ def _batches(
         )
 
 
-def replay(live: Live, **more: int) -> Iterator[Scene]:
+def replay(live: Live | Past, **more: int) -> Iterator[Scene]:
     until = DAY0 + timedelta(days=999)
     return scenes(pages(live.archive, release="fake-1", filter=ArchiveFilter(), until=until, **more))
 
@@ -251,10 +252,10 @@ def query(**more: object) -> StandingQuery:
     return asked("flooded fields", **more)
 
 
-def told(engine: object) -> list[tuple[object, ...]]:
-    """Incidents with everything but the machine's time of opening, and each of their matches."""
+def told(engine: object, query: StandingQuery) -> list[tuple[object, ...]]:
+    """A query's incidents with everything but the machine's time of opening, and each of their matches."""
     with reading(engine) as session:
-        rows = session.scalars(select(IncidentRow)).all()
+        rows = session.scalars(select(IncidentRow).where(IncidentRow.query_id == query.query_id)).all()
         matches = session.execute(select(MatchRow.incident_id, MatchRow.message)).all()
     return sorted(
         (
@@ -285,25 +286,61 @@ def found(report: Report) -> list[tuple[object, ...]]:
     )
 
 
-@pytest.mark.parametrize("more", [{"threshold": 0.2}, {"threshold": 0.3, "mode": "presence"}, {"threshold": 0.04}])
-def test_the_same_incidents_as_live_with_the_same_threshold(more: dict[str, object]) -> None:
+@dataclass(frozen=True)
+class Past:
+    """95 days that nobody watched, and what the encoder told of them. Only to be read."""
+
+    archive: StoredArchive
+    settings: MatcherSettings
+    batches: list[EmbeddingBatch]
+
+
+@pytest.fixture(scope="module")
+def past() -> Past:
+    live, batches = Live(), []
+    live.matcher.handle = batches.append  # type: ignore[method-assign]
+    live.year(range(0, 95))
+    return Past(live.archive, live.settings, batches)
+
+
+@pytest.fixture(autouse=True)
+def few_levels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each level of a curve is a standing query: where it is not about curves there are few."""
+    monkeypatch.setattr("alerts.backtest.curve.RANKS", (1, 8))
+    monkeypatch.setattr("alerts.backtest.curve.STEPS", 3)
+
+
+THRESHOLDS = ({"threshold": 0.2}, {"threshold": 0.3, "mode": "presence"}, {"threshold": 0.04})
+
+
+@pytest.fixture(scope="module")
+def watched() -> tuple[Live, list[StandingQuery]]:
+    """The same days, watched by a query for each of `THRESHOLDS`."""
     live = Live()
-    added = queries.add(live.engine, "flooded fields", **more).query
-    live.year(range(0, 130))
+    added = [queries.add(live.engine, "flooded fields", **more).query for more in THRESHOLDS]
+    live.year(range(0, 95))
+    return live, added
+
+
+@pytest.mark.parametrize("number", range(len(THRESHOLDS)))
+def test_the_same_incidents_as_live_with_the_same_threshold(
+    watched: tuple[Live, list[StandingQuery]], number: int
+) -> None:
+    live, added = watched[0], watched[1][number]
     report = backtest(added, live.archive, Encoder(), since=DAY0 - timedelta(days=1), settings=live.settings)
-    assert found(report) == told(live.engine)
+    assert found(report) == told(live.engine, added)
     assert len(report.incidents) >= 2
     assert sum(len(one.matches) for one in report.incidents) > 50
 
 
 def test_the_same_thresholds_and_incidents_as_a_live_query_added_later() -> None:
     live = Live(MatcherSettings(large_background=100))
-    live.year(range(0, 90))
+    live.year(range(0, 50))
     added = queries.add(live.engine, "flooded fields", area=AREA, budget="5/week").query
     live.matcher.prepare()
-    live.year(range(90, 230))
-    report = backtest(added, live.archive, Encoder(), since=DAY0 + timedelta(days=89.9), settings=live.settings)
-    assert found(report) == told(live.engine)
+    live.year(range(50, 145))
+    report = backtest(added, live.archive, Encoder(), since=DAY0 + timedelta(days=49.9), settings=live.settings)
+    assert found(report) == told(live.engine, added)
     assert len(report.incidents) >= 3
     with reading(live.engine) as session:
         rows = session.scalars(select(ThresholdRow)).all()
@@ -314,16 +351,12 @@ def test_the_same_thresholds_and_incidents_as_a_live_query_added_later() -> None
     assert len(report.calibrated) > 2  # the archive doubled on the way
 
 
-def test_no_threshold_has_seen_what_it_judges() -> None:
-    live = Live()
-    live.year(range(0, 100))
-    report = backtest(query(area=AREA), live.archive, Encoder(), settings=live.settings)
-    calm = Live()
-    calm.year(range(0, 100))
-    for name, (one, vector) in list(calm.archive._store.held.items()):  # the same past, another future
-        if one.sensing_at >= report.since:
-            calm.archive._store.held[name] = (one, np.roll(vector, 1))
-    other = backtest(query(area=AREA), calm.archive, Encoder(), since=report.since, settings=live.settings)
+def test_no_threshold_has_seen_what_it_judges(past: Past) -> None:
+    report = backtest(query(area=AREA), past.archive, Encoder(), settings=past.settings)
+    calm = Shelf()
+    for name, (one, vector) in past.archive._store.held.items():  # the same past, another future
+        calm.held[name] = (one, vector if one.sensing_at < report.since else np.roll(vector, 1))
+    other = backtest(query(area=AREA), StoredArchive(calm), Encoder(), since=report.since, settings=past.settings)
     assert report.calibrated[:2] == other.calibrated[:2]
     assert all(one.calibrated_on - report.since < timedelta(seconds=1) for one in report.calibrated[:2])
     assert all(row.calibrated_on >= report.since for row in report.calibrated)
@@ -332,16 +365,12 @@ def test_no_threshold_has_seen_what_it_judges() -> None:
     assert report.judged == pytest.approx(report.points * 2 / 3, rel=0.05)
 
 
-def test_baselines_are_those_of_the_archive_to_the_bit() -> None:
-    live = Live()
-    told_live: list[EmbeddingBatch] = []
-    live.matcher.handle = told_live.append  # type: ignore[method-assign]
-    live.year(range(0, 60))
-    replayed = [batch for scene in replay(live, page_points=400) for batch in scene.batches()]
+def test_baselines_are_those_of_the_archive_to_the_bit(past: Past) -> None:
+    replayed = [batch for scene in replay(past, page_points=400) for batch in scene.batches()]
     assert [(b.acquisition.item_id, b.batch, b.batches, b.cells) for b in replayed] == [
-        (b.acquisition.item_id, b.batch, b.batches, b.cells) for b in told_live
+        (b.acquisition.item_id, b.batch, b.batches, b.cells) for b in past.batches
     ]
-    for one, other in zip(replayed, told_live, strict=True):
+    for one, other in zip(replayed, past.batches, strict=True):
         assert np.array_equal(one.vectors, other.vectors)
         assert one.baseline_counts == other.baseline_counts
         assert np.array_equal(one.baselines, other.baselines)
@@ -403,7 +432,7 @@ def test_what_cannot_be_asked_is_said() -> None:
         backtest(asked("пожар"), archive, Encoder())
 
 
-def test_more_points_than_allowed_are_sampled_by_squares() -> None:
+def test_more_points_than_allowed_are_sampled_by_squares(past: Past) -> None:
     cells = {f"33TVF{x:02d}{y:02d}": 10 for x in range(40) for y in range(40)}
     chosen = sampled(cells, 5000)
     assert sum(chosen.values()) == 5000
@@ -411,12 +440,10 @@ def test_more_points_than_allowed_are_sampled_by_squares() -> None:
     assert sampled(cells, 5000) == chosen != sampled(cells, 5000, seed=1)
     assert sampled(cells, 16_000) == cells
     assert len(sampled(cells, 3)) == 100
-    live = Live()
-    live.year(range(0, 120))
     since = DAY0 + timedelta(days=40)
-    whole = backtest(query(threshold=0.2), live.archive, Encoder(), since=since, settings=live.settings)
+    whole = backtest(query(threshold=0.2), past.archive, Encoder(), since=since, settings=past.settings)
     part = backtest(
-        query(threshold=0.2), live.archive, Encoder(), since=since, settings=live.settings, max_points=whole.points - 1
+        query(threshold=0.2), past.archive, Encoder(), since=since, settings=past.settings, max_points=whole.points - 1
     )
     assert part.points < whole.points
     assert part.share == part.cells / whole.cells < 1
@@ -425,22 +452,21 @@ def test_more_points_than_allowed_are_sampled_by_squares() -> None:
     assert whole.share == 1
 
 
-def test_the_curve_is_what_those_thresholds_would_have_made() -> None:
-    live = Live()
-    live.year(range(0, 130))
+def test_the_curve_is_what_those_thresholds_would_have_made(past: Past, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()  # all levels
     base = query(threshold=0.2, sensors=["s2"])
-    about = {"since": DAY0 + timedelta(days=30), "settings": live.settings}
-    report = backtest(base, live.archive, Encoder(), **about)
+    about = {"since": DAY0 + timedelta(days=30), "settings": past.settings}
+    report = backtest(base, past.archive, Encoder(), **about)
     levels = report.curves["s2"]
     assert 0.2 in [level.threshold for level in levels]
     assert [level.threshold for level in levels] == sorted((level.threshold for level in levels), reverse=True)
     for level in (levels[len(levels) // 2], levels[-1]):
-        again = backtest(base.model_copy(update={"threshold": level.threshold}), live.archive, Encoder(), **about)
+        again = backtest(base.model_copy(update={"threshold": level.threshold}), past.archive, Encoder(), **about)
         assert (len(again.alarms), sum(len(one.matches) for one in again.incidents)) == (
             level.incidents,
             level.matches,
         )
-    assert curve([], base, live.settings, also=[0.2]) == []
+    assert curve([], base, past.settings, also=[0.2]) == []
 
 
 def test_what_was_merged_is_one_alarm() -> None:
@@ -493,9 +519,7 @@ def collection(*features: object, **more: object) -> str:
     return json.dumps({"type": "FeatureCollection", "features": features, **more})
 
 
-def test_known_events_are_hit_missed_unseen_or_outside() -> None:
-    live = Live()
-    live.year(range(0, 130))
+def test_known_events_are_hit_missed_unseen_or_outside(past: Past) -> None:
     day = [(DAY0 + timedelta(days=n)).strftime("%Y-%m-%d") for n in range(400)]
     dry = {"type": "Point", "coordinates": centres([CELLS[-1]])[0].tolist()}
     nowhere = {"type": "Point", "coordinates": [13.83, 40.85]}
@@ -507,8 +531,8 @@ def test_known_events_are_hit_missed_unseen_or_outside() -> None:
         event("far away", {"type": "Point", "coordinates": [0, 0]}, date=day[60]),
     )
     wanted = query(threshold=0.3, area=AREA)
-    about = {"since": DAY0 + timedelta(days=50), "settings": live.settings}
-    report = backtest(wanted, live.archive, Encoder(), events=read_events(text), **about)
+    about = {"since": DAY0 + timedelta(days=50), "settings": past.settings}
+    report = backtest(wanted, past.archive, Encoder(), events=read_events(text), **about)
     results = {one.event.name: one for one in report.outcomes}
     assert results["the flood"].result == "hit"
     assert results["the flood"].delay_days == pytest.approx(2 + 10 / 24, abs=0.01)
@@ -609,14 +633,12 @@ def test_near_is_measured_in_kilometres_anywhere() -> None:
     assert within(event_.geometry, places, 4.8).tolist() == [True, False, True, False, False]
 
 
-def test_a_report_is_written_and_reads_back(tmp_path: Path) -> None:
-    live = Live()
-    live.year(range(0, 130))
+def test_a_report_is_written_and_reads_back(past: Past, tmp_path: Path) -> None:
     day = (DAY0 + timedelta(days=60)).strftime("%Y-%m-%d")
     wanted = asked("flooded <fields> & more", threshold=0.3, area=AREA)
-    about = {"since": DAY0 + timedelta(days=50), "settings": live.settings}
+    about = {"since": DAY0 + timedelta(days=50), "settings": past.settings}
     known = read_events(collection(event("<b>Po</b>", date=day)))
-    report = backtest(wanted, live.archive, Encoder(), events=known, **about)
+    report = backtest(wanted, past.archive, Encoder(), events=known, **about)
     paths = write(report, tmp_path / "out" / "here", page(report))
     assert [path.name for path in paths] == ["incidents.geojson", "report.json", "report.html"]
     document = json.loads(paths[1].read_text())
@@ -637,20 +659,17 @@ def test_a_report_is_written_and_reads_back(tmp_path: Path) -> None:
     write(empty, tmp_path / "empty", page(empty))
 
 
-def test_progress_is_told() -> None:
-    live, seen = Live(), []
-    live.year(range(0, 40))
-    report = backtest(query(threshold=0.3), live.archive, Encoder(), progress=lambda *at: seen.append(at))
+def test_progress_is_told(past: Past) -> None:
+    seen: list[tuple[int, int]] = []
+    report = backtest(query(threshold=0.3), past.archive, Encoder(), progress=lambda *at: seen.append(at))
     assert seen[-1] == (report.points, report.points)
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
 
 
-def test_what_a_query_would_learn_is_shown_beside_what_it_does() -> None:
+def test_what_a_query_would_learn_is_shown_beside_what_it_does(past: Past) -> None:
     """Floods are judged true and single wet cells false: with and without learning, over the same history."""
-    live = Live()
-    added = queries.add(live.engine, "flooded fields", threshold=0.2).query
-    live.year(range(0, 130))
-    before = backtest(added, live.archive, Encoder(), settings=live.settings)
+    added = query(threshold=0.2)
+    before = backtest(added, past.archive, Encoder(), settings=past.settings)
     judged = [
         Judged(
             tuple(ChipName(cell=m.cell, sensor=m.sensor, physical_key=m.physical_key) for m in one.matches),
@@ -660,13 +679,13 @@ def test_what_a_query_would_learn_is_shown_beside_what_it_does() -> None:
         for one in before.incidents
     ]
     assert {each.shown for each in judged} == {True, False}
-    found = compare(added, judged, live.archive, Encoder(), settings=live.settings)
+    found = compare(added, judged, past.archive, Encoder(), settings=past.settings)
     true = sum(each.shown for each in judged)
     assert (found.true, found.false) == (true, len(judged) - true)
     assert (found.now.incidents, found.now.true_told, found.now.false_told) == (len(judged), true, len(judged) - true)
     assert found.then.true_told <= true
     assert found.agreement["s2"].true + found.agreement["s2"].false > 0
-    taught = backtest(added, live.archive, Encoder(), settings=live.settings, answers=judged)
+    taught = backtest(added, past.archive, Encoder(), settings=past.settings, answers=judged)
     assert len(taught.incidents) == found.then.incidents
     scores, bare = (
         {(m.cell, m.item_id): m.score for one in r.incidents for m in one.matches} for r in (taught, before)

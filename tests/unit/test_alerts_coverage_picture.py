@@ -90,8 +90,9 @@ def test_an_area_across_the_antimeridian_is_one_piece(engine, write_look, tmp_pa
     assert picture(path).shape[1] < 1200
 
 
-def test_small_cells_are_dots_of_the_same_colours(engine, write_look, tmp_path):
-    area = shapely.box(10.0, 47.0, 14.5, 50.0)
+def test_small_cells_are_dots_of_the_same_colours(engine, write_look, tmp_path, monkeypatch):
+    monkeypatch.setattr("alerts.coverage.picture.PANEL_PX", 200)
+    area = shapely.box(13.5, 49.0, 14.9, 50.0)
     found, path = half_seen(engine, write_look, area), tmp_path / "map.png"
     panels = [Panel(name, found) for name in ("any", "radar", "optical")]
     draw(path, panels, title="Überschwemmung в поле " * 9, today=TODAY, first=FIRST, area=area)
@@ -114,10 +115,11 @@ def test_without_an_area_only_what_was_looked_at_is_drawn(engine, write_look, tm
         ("map.jpg", AREA, "the map is a PNG"),
         ("map.png", None, "nothing is known"),
         ("no/such/folder/map.png", AREA, "cannot be written"),
-        ("map.png", shapely.box(0, 40, 15, 50), "too many for one picture"),
+        ("map.png", shapely.box(14, 40.9, 14.7, 41.4), "too many for one picture"),
     ],
 )
-def test_what_cannot_be_drawn_is_said(engine, tmp_path, name, area, says):
+def test_what_cannot_be_drawn_is_said(engine, tmp_path, monkeypatch, name, area, says):
+    monkeypatch.setattr("alerts.coverage.picture.MOST_CELLS", 1000)
     found = list(sights(engine, ground_of(area), ("s2",), FIRST, TODAY))
     with pytest.raises(UsageError, match=says):
         draw(tmp_path / name, [Panel("s2", found)], title="x", today=TODAY, first=FIRST, area=area)

@@ -21,8 +21,7 @@ RATES = {
     "nano_s1_chips_per_s": Figure(2000, 2, "made up"),
     "closp_rn_s2_chips_per_s": Figure(100, 2, "made up"),
     "closp_rn_s1_chips_per_s": Figure(100, 2, "made up"),
-    "archive_insert_points_per_s": Figure(5000, 1, "made up"),
-    "archive_index_points_per_s": Figure(2500, 2, "made up"),
+    "archive_record_points_per_s": Figure(2500, 1, "made up"),
 }
 CPU = Measured("bench", "2026-11", "cpu", RATES)
 TWO, SIXTEEN, GPU = MACHINES
@@ -45,7 +44,7 @@ def test_stages_of_one_tile(machine: Machine, cores: int) -> None:
     took = work(TILE, "nano", "COG", CPU, machine, EXPECTED)
     assert took.decode == pytest.approx(TILE_MPX / (100 * cores))
     assert took.encode == pytest.approx(8250 / (500 * cores))
-    assert took.archive == pytest.approx(8250 / (5000 * cores) + 8250 / (1250 * cores))
+    assert took.archive == pytest.approx(8250 / (2500 * cores))
     assert took.machines == pytest.approx((took.decode + took.encode + took.archive) / 86_400 / LOAD)
     jp2 = work(TILE, "nano", "JP2", CPU, machine, EXPECTED)
     assert jp2.decode == pytest.approx(10 * took.decode)

@@ -112,10 +112,11 @@ def test_map(run: Run, tmp_path: Path):
         (("--by", "week", "--cells"), "give one of"),
         (("--map", "x.jpg"), "the map is a PNG"),
         (("--by", "week", "--since", "2026-02-01", "--until", "2026-01-01"), "is empty"),
-        (("--bbox", "0,40,10,50", "--cells"), "too many to list"),
+        (("--bbox", BBOX, "--cells"), "too many to list"),
         (("--bbox", "1,2,3"), "four numbers"),
     ],
 )
-def test_wrong_usage(run: Run, words: tuple[str, ...], says: str):
+def test_wrong_usage(run: Run, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], says: str):
+    monkeypatch.setattr("alerts.coverage.sights.MOST_FEATURES", len(CELLS) - 1)
     code, _, err = run(*words)
     assert code == 2 and says in err

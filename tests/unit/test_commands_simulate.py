@@ -80,16 +80,10 @@ def test_real_chips_stand_beside_simulated_ones(run: Run, tmp_path: Path, shared
     assert rows["Flooded Area: radar"] == 2 and rows["Flooded Area: true colour"] == 2
 
 
-def test_distances_are_printed(run: Run, monkeypatch: pytest.MonkeyPatch, shared: Path) -> None:
-    monkeypatch.setattr("commands.simulate.COMPARED", 6)
-    code, out, err = run("--compare", shared / "feed", "--json")
-    assert code == 0, err
-    found = json.loads(out)
-    assert {"s1", "s2"} == {one["sensor"] for one in found}
-    assert [one["wasserstein"] for one in found] == sorted((one["wasserstein"] for one in found), reverse=True)
-
-
-def test_distances_are_a_table_for_people(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_distances_are_printed_for_programs_and_people(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Real pixels are compared in test_training_distributions."""
     from training.distributions import simulated_chips
 
     (tmp_path / "labels.parquet").touch()
@@ -97,6 +91,11 @@ def test_distances_are_a_table_for_people(run: Run, tmp_path: Path, monkeypatch:
     monkeypatch.setattr(
         "training.distributions.real_chips", lambda _folder, sensor: simulated_chips(4, seed=1, sensor=sensor)
     )
+    code, out, err = run("--compare", tmp_path, "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert {"s1", "s2"} == {one["sensor"] for one in found}
+    assert [one["wasserstein"] for one in found] == sorted((one["wasserstein"] for one in found), reverse=True)
     code, out, err = run("--compare", tmp_path)
     assert code == 0, err
     assert "worst first" in out and "everything" in out and "VH" in out

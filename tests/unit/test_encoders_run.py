@@ -15,6 +15,7 @@ import structlog
 from encoders import run
 from encoders.settings import EncoderSettings
 from encoders.tuned import Conditions, Tuned
+from schemas.environment import ending
 from schemas.errors import SettingsError, StoreUnavailable
 from schemas.handling import Step
 from schemas.settings import Stack
@@ -44,7 +45,7 @@ def test_service_reads_the_present_and_the_past(stack: Stack, monkeypatch: pytes
     monkeypatch.setattr(run, "serve", serve)
     stale = stack.data / "scratch"
     stale.mkdir(parents=True)
-    assert run.main() == 0
+    run.main()
     assert served["service"] == "encoder"
     assert [step.topic.name for step in served["steps"]] == ["acquisitions.v1", "acquisitions-backfill.v1"]
     assert all(step.on_dead_letter is not None for step in served["steps"])
@@ -69,20 +70,31 @@ def test_service_reads_as_it_was_tuned(stack: Stack, monkeypatch: pytest.MonkeyP
     monkeypatch.delenv("TOCSIN_ENCODER_THREADS", raising=False)
     monkeypatch.setattr(run, "tuned_for", lambda encoder: tuned)
     monkeypatch.setattr(run, "serve", lambda _, steps, **__: settings.append(steps[0].handle.__self__.settings))
-    assert run.main() == 0
+    run.main()
     assert [(each.threads, each.read_ahead) for each in settings] == [(7, 5)]
 
 
-@pytest.mark.parametrize("error", [StoreUnavailable("archive is away"), SettingsError("no such release")])
-def test_service_that_cannot_work_says_why(stack: Stack, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+@pytest.mark.parametrize(
+    ("error", "status"), [(StoreUnavailable("archive is away"), 1), (SettingsError("no such release"), 2)]
+)
+def test_service_that_cannot_work_says_why(
+    stack: Stack,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: Exception,
+    status: int,
+) -> None:
     def fail(*_: object) -> None:
         raise error
 
     monkeypatch.setattr(run, "load_for", fail)
     stack.data.mkdir()
+    assert ending("encoder", run.main) == status
+    assert capsys.readouterr().err == f"encoder: {error}\n"
+    structlog.configure()  # from then on the log says it
     with structlog.testing.capture_logs() as logs:
-        assert run.main() == 1
-    assert [log["reason"] for log in logs] == [str(error)]
+        assert ending("encoder", run.main) == status
+    assert [(log["event"], log["reason"]) for log in logs] == [("encoder cannot work", str(error))]
 
 
 def test_importing_the_light_modules_brings_no_gdal() -> None:

@@ -133,7 +133,7 @@ def test_both_sensors_are_compared_with_real_pixels(
     folder = shared / "feed"
     if not folder.is_dir():
         pytest.skip(f"needs the feed of real pixels ({folder} is absent)")
-    monkeypatch.setattr("sys.argv", ["distributions", "--feed", str(folder), "--chips", "24", "--json"])
+    monkeypatch.setattr("sys.argv", ["distributions", "--feed", str(folder), "--chips", "8", "--json"])
     main()
     found = json.loads(capsys.readouterr().out)
     assert {d["sensor"] for d in found} == {"s1", "s2"}

@@ -24,7 +24,8 @@ def rows(centre: float, sigma: float, n: int = 4000, seed: int = 0) -> np.ndarra
 def history(places: np.ndarray, changes: np.ndarray) -> History:
     n = len(places)
     nowhere = np.zeros(n)
-    return History(np.full(n, "33TWN4512"), nowhere, nowhere, nowhere, places, np.arange(len(changes)), changes)
+    ages = np.full(len(changes), 1000.0)
+    return History(np.full(n, "33TWN4512"), nowhere, nowhere, nowhere, places, np.arange(len(changes)), changes, ages)
 
 
 def test_the_measure_is_how_much_one_place_trembles_not_how_much_places_differ():

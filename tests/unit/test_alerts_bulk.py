@@ -123,6 +123,11 @@ def test_ten_thousand_at_once(engine: Engine):
         assert session.execute(select(func.count(), func.max(QueryRow.revision))).one() == (10_000, 10_000)
 
 
+def test_one_sentence_in_both_modes_is_two_queries(engine: Engine):
+    wanted = read_queries(collection(feature("a"), feature("a", mode="presence"), feature("a", sensors=["s1"])))
+    assert queries.add_new(engine, wanted) == wanted
+
+
 def test_by_hand(tmp_path: Path):
     file, run = tmp_path / "queries.geojson", CliRunner()
     file.write_text(collection(feature("a"), feature("b"), feature("b")))

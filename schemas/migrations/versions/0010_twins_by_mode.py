@@ -21,7 +21,8 @@ depends_on = None
 _QUERIES = sa.table(
     "queries", sa.column("query_id", sa.Uuid()), sa.column("message", sa.Text()), sa.column("twin", sa.String(64))
 )
-_AT_ONCE = 10_000
+_AT_ONCE = 1000
+"""Queries read at once: an area may be megabytes."""
 
 
 def upgrade() -> None:
@@ -38,10 +39,11 @@ def _rekey(more: Callable[[dict[str, Any]], list[str]]) -> None:
     """Make every key anew from sentence, area and what `more` takes of a query's message."""
     connection = op.get_bind()
     keyed = sa.update(_QUERIES).where(_QUERIES.c.query_id == sa.bindparam("of")).values(twin=sa.bindparam("key"))
-    found = connection.execute(sa.select(_QUERIES.c.query_id, _QUERIES.c.message)).all()
-    for start in range(0, len(found), _AT_ONCE):
+    query_ids = list(connection.scalars(sa.select(_QUERIES.c.query_id)))
+    for start in range(0, len(query_ids), _AT_ONCE):
+        some = _QUERIES.c.query_id.in_(query_ids[start : start + _AT_ONCE])
         rows = []
-        for query_id, message in found[start : start + _AT_ONCE]:
+        for query_id, message in connection.execute(sa.select(_QUERIES.c.query_id, _QUERIES.c.message).where(some)):
             query = json.loads(message)
             parts = [query["sentence"].casefold(), json.dumps(query.get("area"), sort_keys=True), *more(query)]
             rows.append({"of": query_id, "key": hashlib.sha256("\x1f".join(parts).encode()).hexdigest()})

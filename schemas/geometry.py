@@ -89,6 +89,14 @@ def split_antimeridian(geometry: BaseGeometry) -> BaseGeometry:
     return whole[0] if len(whole) == 1 else shapely.union_all(whole, grid_size=None)
 
 
+def mended(drawn: BaseGeometry) -> BaseGeometry:
+    """A valid geometry of what a buffer or a simplification has drawn.
+
+    Both can come out with a hole beside its shell, and unions and intersections refuse to work on those.
+    """
+    return shapely.make_valid(drawn, method="structure", keep_collapsed=False)
+
+
 def to_geojson(geometry: BaseGeometry, digits: int = 6) -> dict[str, object]:
     """GeoJSON geometry, coordinates rounded (6 digits of a degree: 0.1 m)."""
     rounded = shapely.transform(geometry, lambda xy: np.round(xy, digits))

@@ -16,7 +16,7 @@ from shapely.geometry.base import BaseGeometry
 from alerts.coverage.blocks import SIDE, Mask
 from alerts.places import cell
 from schemas.cells import CELL_M
-from schemas.geometry import split_antimeridian
+from schemas.geometry import mended, split_antimeridian
 
 FINEST_DEG = 0.004
 """Half a cell: what is simplified at least."""
@@ -29,12 +29,12 @@ def outline(squares: Iterable[tuple[str, Mask]]) -> BaseGeometry:
     parts = [part for square, mask in squares if mask.any() for part in _parts(square, mask)]
     whole = shapely.union_all(parts, grid_size=1e-6)
     tolerance = FINEST_DEG
-    simple = whole.simplify(tolerance)
+    simple = mended(whole.simplify(tolerance))
     while shapely.get_num_coordinates(simple) > MOST_VERTICES and tolerance < 10:
         tolerance *= 2
         # what is smaller than the tolerance is left out, and gaps as small are closed
         closed = whole.buffer(tolerance, join_style="mitre").buffer(-tolerance, join_style="mitre")
-        simple = closed.simplify(tolerance)
+        simple = mended(closed.simplify(tolerance))
     return split_antimeridian(simple) if not simple.is_empty else whole.envelope
 
 

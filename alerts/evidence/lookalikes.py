@@ -22,6 +22,7 @@ from alerts.evidence.told import Told
 from alerts.places import outlines
 from archive import Archive, ArchiveFilter, Hit
 from schemas.database import reading
+from schemas.geometry import mended
 from schemas.messages import Match, Sensor, StandingQuery
 from schemas.tables import MatchRow, QueryRow, VerdictRow
 from schemas.verdicts import Verdict
@@ -102,7 +103,7 @@ def lookalikes(engine: Engine, archive: Archive, told: Told, look: Look, limit: 
         return Lookalikes(match.cell, match.sensor, (), ())
     incident = told.alert.incident
     simulated = told.alert.simulated
-    around = shapely.union_all(outlines(incident.cells)).buffer(APART_DEG, join_style="mitre")
+    around = mended(shapely.union_all(outlines(incident.cells)).buffer(APART_DEG, join_style="mitre"))
     earlier = ArchiveFilter(sensors=(match.sensor,), until=incident.first_sensing_at, simulated=simulated)
     elsewhere = ArchiveFilter(sensors=(match.sensor,), area=EVERYWHERE.difference(around), simulated=simulated)
     hits = [

@@ -22,7 +22,7 @@ from alerts.incidents.other_sensor import OtherSensors
 from alerts.places import outlines
 from schemas import outbox
 from schemas.database import reading
-from schemas.geometry import to_geojson
+from schemas.geometry import mended, to_geojson
 from schemas.messages import Alert, Incident, IncidentState, Match, StandingQuery, stable_id
 from schemas.outbox import Sender
 from schemas.publisher import Outgoing
@@ -167,8 +167,8 @@ def outline(cells: Sequence[str]) -> BaseGeometry:
     for tolerance_deg in (0.01, 0.05):
         if shapely.get_num_coordinates(union) <= MAX_VERTICES:
             return union
-        wider = union.buffer(tolerance_deg, join_style="mitre")
-        union = shapely.simplify(shapely.intersection(wider, WORLD), tolerance_deg)
+        wider = mended(union.buffer(tolerance_deg, join_style="mitre"))
+        union = mended(shapely.simplify(shapely.intersection(wider, WORLD), tolerance_deg))
     return union if shapely.get_num_coordinates(union) <= MAX_VERTICES else union.envelope
 
 

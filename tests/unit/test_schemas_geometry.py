@@ -9,7 +9,7 @@ import pytest
 import shapely
 
 from schemas.errors import InvalidArea
-from schemas.geometry import read_area, read_bbox, read_footprint, split_antimeridian, to_geojson
+from schemas.geometry import mended, read_area, read_bbox, read_footprint, split_antimeridian, to_geojson
 
 SQUARE = {"type": "Polygon", "coordinates": [[[10, 50], [11, 50], [11, 51], [10, 51], [10, 50]]]}
 BOW_TIE = {"type": "Polygon", "coordinates": [[[10, 50], [11, 51], [11, 50], [10, 51], [10, 50]]]}
@@ -78,3 +78,13 @@ def test_a_box_across_the_antimeridian() -> None:
 def test_a_box_that_is_none(bbox: tuple[float, ...]) -> None:
     with pytest.raises(InvalidArea, match="bounding box"):
         read_bbox(bbox)
+
+
+def test_a_hole_beside_its_shell_is_mended() -> None:
+    shell, other = shapely.box(0, 0, 4, 4), shapely.box(2, 2, 6, 6)
+    broken = shapely.Polygon(shell.exterior.coords, [shapely.box(3, 3, 5, 5).exterior.coords])
+    with pytest.raises(shapely.GEOSException):
+        broken.union(other)
+    assert mended(broken).is_valid
+    assert mended(broken).union(other).covers(other)
+    assert mended(shell).equals(shell)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -265,7 +266,7 @@ def s2_item(name: str = "one", **changes: Any) -> dict[str, Any]:
             "datetime": "2024-05-01T10:10:31.000Z",
             "platform": "sentinel-2a",
             "constellation": "sentinel-2",
-            "grid:code": f"MGRS-32UNA{abs(hash(name)) % 10000:04d}",
+            "grid:code": f"MGRS-32UNA{zlib.crc32(name.encode()) % 9000 + 1000:04d}",
             "s2:generation_time": "2024-05-01T14:00:00.000Z",
             "created": published,
             "updated": published,

@@ -22,7 +22,7 @@ from ingest.presets import collection_preset, preset_for, preset_named
 from schemas.database import reading, transaction
 from schemas.errors import NotFound, UsageError
 from schemas.geometry import read_area, to_geojson
-from schemas.hosts import host_allowed, host_and_port
+from schemas.hosts import host_allowed, host_and_port, is_public
 from schemas.messages import utc
 from schemas.tables import CursorRow, SourceRow
 
@@ -221,7 +221,7 @@ def _own_hosts(url: str, allow_private: bool) -> list[str]:
 
 def _is_private(host: str) -> bool:
     """Whether a host is, or resolves to, an address that is not of the public Internet; unknown names are public."""
-    return any(not address.is_global for address in _addresses(host))
+    return not all(is_public(str(address)) for address in _addresses(host))
 
 
 def _addresses(host: str) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:

@@ -1,7 +1,7 @@
 """Where hrefs may lead: the one check before anything of a catalogue's is followed.
 
-Flows in: an href and the hosts that its source allows. Flows out: yes or no. Stops before any connection: what a
-host name resolves to is the network's affair, and a redirect is another href that must be asked about again.
+Flows in: an href and the hosts that its source allows; an address. Flows out: yes or no. Stops before any connection:
+names are resolved by who connects, and a redirect is another href that must be asked about again.
 
 An entry of `allowed_hosts` is one of
     example.com         that host on the scheme's own port (80, 443)
@@ -12,6 +12,7 @@ An entry of `allowed_hosts` is one of
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterable
 from urllib.parse import urlsplit
@@ -21,6 +22,7 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 _HOST = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\]")
 _BUCKET = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(/|$)")
+_GLOBAL_UNICAST, _TRANSLATED = ipaddress.ip_network("2000::/3"), ipaddress.ip_network("64:ff9b::/96")
 _UNSAFE = re.compile(r"[\x00-\x20\x7f\\]")
 
 
@@ -59,3 +61,23 @@ def host_and_port(href: str) -> tuple[str, int, int] | None:
     if default is None or not _HOST.fullmatch(host):
         return None
     return (host.rstrip("."), default if port is None else port, default)
+
+
+def is_public(address: str) -> bool:
+    """Whether an address is on the public internet; IPv4 inside IPv6 is looked at as what it is.
+
+    Of IPv6 only what is given out as global unicast counts: the library calls more global than that, old site-local
+    addresses (fec0::/10), IPv4 in forms long given up (::/96, ::ffff:0:0:0/96) and a site's own translators
+    (64:ff9b:1::/48) among it.
+
+    Source: IANA, Internet Protocol Version 6 Address Space; RFC 6052, section 2.1; RFC 8215.
+    """
+    ip = ipaddress.ip_address(address)
+    if isinstance(ip, ipaddress.IPv6Address):
+        inner = ip.ipv4_mapped or ip.sixtofour
+        if ip in _TRANSLATED:
+            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+        if inner is not None:
+            return inner.is_global and not inner.is_multicast
+        return ip.is_global and ip in _GLOBAL_UNICAST
+    return ip.is_global and not ip.is_multicast

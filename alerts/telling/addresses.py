@@ -8,12 +8,10 @@ lead a webhook into the operator's own network.
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 
 from schemas.errors import DeliveryFailed
-
-_GLOBAL_UNICAST, _TRANSLATED = ipaddress.ip_network("2000::/3"), ipaddress.ip_network("64:ff9b::/96")
+from schemas.hosts import is_public
 
 
 def refuse_private(host: str, port: int, *, allow_private: bool, unknown_is_fine: bool = False) -> str:
@@ -44,23 +42,3 @@ def refuse_private(host: str, port: int, *, allow_private: bool, unknown_is_fine
             f"host {host} leads to {refused[0]}, which is private: add the receiver with --allow-private if it is yours"
         )
     return addresses[0]
-
-
-def is_public(address: str) -> bool:
-    """Whether an address is on the public internet; IPv4 inside IPv6 is looked at as what it is.
-
-    Of IPv6 only what is given out as global unicast counts: the library calls more global than that, old site-local
-    addresses (fec0::/10), IPv4 in forms long given up (::/96, ::ffff:0:0:0/96) and a site's own translators
-    (64:ff9b:1::/48) among it.
-
-    Source: IANA, Internet Protocol Version 6 Address Space; RFC 6052, section 2.1; RFC 8215.
-    """
-    ip = ipaddress.ip_address(address)
-    if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour
-        if ip in _TRANSLATED:
-            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        if inner is not None:
-            return inner.is_global and not inner.is_multicast
-        return ip.is_global and ip in _GLOBAL_UNICAST
-    return ip.is_global and not ip.is_multicast

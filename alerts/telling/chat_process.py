@@ -26,8 +26,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from alerts.telling.addresses import is_public, refuse_private
+from alerts.telling.addresses import refuse_private
 from schemas.errors import DeliveryFailed
+from schemas.hosts import is_public
 
 MOST_MEMORY_BYTES = 2**30
 """Of addresses, not of pages: Apprise with a TLS connection needs a third."""

@@ -23,7 +23,7 @@ from sqlalchemy import Engine, select
 from alerts.incidents.announce import outline
 from alerts.settings import NotifierSettings
 from alerts.telling import deliveries, receivers
-from alerts.telling.addresses import is_public, refuse_private
+from alerts.telling.addresses import refuse_private
 from alerts.telling.cap import Earlier, cap, category
 from alerts.telling.geojson import feature
 from alerts.telling.kinds.kind import Telling
@@ -486,35 +486,6 @@ def test_a_name_that_leads_home_later_is_refused_when_it_is_used(engine, tmp_pat
     notifier(engine, tmp_path).handle(message)
     assert "private" in rows(engine)[0].error
     assert hook.got == []
-
-
-@pytest.mark.parametrize(
-    ("address", "public"),
-    [
-        ("93.184.216.34", True),
-        ("2606:2800:220:1:248:1893:25c8:1946", True),
-        ("::ffff:93.184.216.34", True),
-        ("64:ff9b::5db8:d822", True),
-        ("::ffff:10.0.0.1", False),
-        ("::127.0.0.1", False),
-        ("::ffff:0:127.0.0.1", False),
-        ("64:ff9b::7f00:1", False),
-        ("64:ff9b::e000:1", False),
-        ("64:ff9b:1::a00:1", False),
-        ("2002:7f00:1::", False),
-        ("2001:0:4136:e378:8000:63bf:3fff:fdd2", False),
-        ("fec0::1", False),
-        ("fe80::1", False),
-        ("fd00::1", False),
-        ("ff02::1", False),
-        ("5f00::1", False),
-        ("100.64.0.1", False),
-        ("0.0.0.0", False),
-        ("224.0.0.1", False),
-    ],
-)
-def test_which_addresses_are_public(address, public):
-    assert is_public(address) is public
 
 
 def test_one_private_address_among_public_ones_is_enough(monkeypatch):

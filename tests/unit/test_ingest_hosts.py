@@ -2,7 +2,7 @@
 
 import pytest
 
-from schemas.hosts import host_allowed
+from schemas.hosts import host_allowed, is_public
 
 ALLOWED = ("data.example.com", "lan.example.org:8443", "127.0.0.1:*", "[::1]:*", "s3://eodata")
 
@@ -56,3 +56,32 @@ def test_everything_else_is_refused(href: str) -> None:
 
 def test_no_hosts_allow_nothing() -> None:
     assert not host_allowed("https://data.example.com/a.tif", ())
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        ("93.184.216.34", True),
+        ("2606:2800:220:1:248:1893:25c8:1946", True),
+        ("::ffff:93.184.216.34", True),
+        ("64:ff9b::5db8:d822", True),
+        ("::ffff:10.0.0.1", False),
+        ("::127.0.0.1", False),
+        ("::ffff:0:127.0.0.1", False),
+        ("64:ff9b::7f00:1", False),
+        ("64:ff9b::e000:1", False),
+        ("64:ff9b:1::a00:1", False),
+        ("2002:7f00:1::", False),
+        ("2001:0:4136:e378:8000:63bf:3fff:fdd2", False),
+        ("fec0::1", False),
+        ("fe80::1", False),
+        ("fd00::1", False),
+        ("ff02::1", False),
+        ("5f00::1", False),
+        ("100.64.0.1", False),
+        ("0.0.0.0", False),
+        ("224.0.0.1", False),
+    ],
+)
+def test_which_addresses_are_public(address: str, public: bool) -> None:
+    assert is_public(address) is public

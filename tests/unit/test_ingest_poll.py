@@ -979,6 +979,8 @@ def test_name_that_is_taken_is_refused_and_removal_frees_it(api: FakeApi, engine
 def test_private_addresses_are_refused_where_they_are_not_allowed(api: FakeApi, engine: Engine) -> None:
     with pytest.raises(UsageError, match="private network"):
         add(engine, api, allow_private=False)
+    with pytest.raises(UsageError, match="private network"):  # 10.0.0.1 behind a translator
+        add_source(engine, "hidden", "http://[64:ff9b::a00:1]/v1", collections=["sentinel-2-l2a"], allow_private=False)
 
 
 def test_collection_that_cannot_be_watched_says_what_to_use_instead(engine: Engine) -> None:

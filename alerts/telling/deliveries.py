@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import structlog
 from sqlalchemy import ColumnElement, Engine, func, select, update
 from sqlalchemy.orm import Session
 
@@ -27,7 +28,7 @@ from alerts.telling.dispatch import arrange
 from alerts.telling.stages import BEING_SENT, Passing, passes
 from alerts.telling.told import Told, id_of, row_of, stored, what
 from schemas.database import reading, transaction
-from schemas.errors import NotFound, Rejected
+from schemas.errors import MalformedMessage, NotFound, Rejected
 from schemas.messages import Alert, DeliveryState, stable_id
 from schemas.tables import DeliveryRow, SilenceRow
 
@@ -35,6 +36,8 @@ LOCK = "claim deliveries"
 LONGEST_ERROR = 2000
 MAX_TOGETHER = 200
 """Messages told in one: the rest come in the next."""
+log = structlog.get_logger(__name__)
+
 _PENDING = DeliveryState.PENDING.value
 _AT_ONCE, _AFTER_OTHERS = timedelta(0), timedelta(milliseconds=1)
 
@@ -308,7 +311,13 @@ def _passing(
     """Those of some deliveries that may be told now, with their messages."""
     passed: list[tuple[DeliveryRow, Told]] = []
     for row in rows:
-        told = stored(session, row.what, row.alert_id, row.sequence)
+        try:
+            told = stored(session, row.what, row.alert_id, row.sequence)
+        except MalformedMessage as error:  # of a newer build, say, which then can send it (`redeliver`)
+            row.state, row.next_attempt_at = DeliveryState.FAILED.value, None
+            row.error = f"this build cannot read the stored {row.what}: {error}"[:LONGEST_ERROR]
+            log.error("stored message cannot be read", delivery_id=str(row.delivery_id), reason=str(error))
+            continue
         before = [earlier.delivery_id for earlier, _ in passed]
         if passes(Passing(session, row, told, quiet, before, now)):
             passed.append((row, told))

@@ -234,6 +234,28 @@ def test_a_webhook_gets_a_signed_request_that_can_be_verified(engine, tmp_path, 
     assert json.loads(body)["properties"]["matches"][0]["threshold"] == 0.3
 
 
+def test_a_stored_message_that_cannot_be_read_holds_up_nothing(engine, tmp_path, hook):
+    receivers.add(engine, "ops", "webhook", url=hook.url, secret=SECRET, allow_private=True)
+    broken, sound = alert(name="one"), alert(name="other")
+    store(engine, broken, sound)
+    deliveries.plan(engine, broken, ["ops"])
+    deliveries.plan(engine, sound, ["ops"])
+    with transaction(engine) as session:
+        row = session.get_one(AlertRow, (broken.alert_id, 1))
+        kept, row.message = row.message, '{"schema_version": 99}'
+    notifier(engine, tmp_path).deliver_due()
+    ends = {row.alert_id: (row.state, row.error) for row in rows(engine)}
+    assert ends[sound.alert_id] == ("delivered", None)
+    assert ends[broken.alert_id][0] == "failed"
+    assert "cannot read the stored alert" in ends[broken.alert_id][1]
+    with transaction(engine) as session:
+        session.get_one(AlertRow, (broken.alert_id, 1)).message = kept
+    assert deliveries.redeliver(engine) == 1
+    notifier(engine, tmp_path).deliver_due()
+    assert {row.state for row in rows(engine)} == {"delivered"}
+    assert len(hook.got) == 2
+
+
 def test_a_receiver_that_is_down_loses_nothing_and_gets_the_same_key(engine, tmp_path, hook):
     receivers.add(engine, "ops", "webhook", url=hook.url, secret=SECRET, allow_private=True)
     first, second = alert(1), alert(2)

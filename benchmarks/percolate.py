@@ -80,6 +80,8 @@ def shares(made: Standing, number: int, label: str, seconds: float, floor: float
     taken = interleaved(ours | yardsticks, seconds)
     peak = max(each / taken[f"peak {i}"] for i, each in enumerate(operations()))
     emit(f"peak_{label}", peak / 1e9, f"{name} Gop/s")
+    alone = operations()[0] / taken["peak 0"] / peak  # a tile of ours: shallower than what is fastest
+    emit(f"product_alone_share_of_peak_{label}", alone, "1", peer="peak", ratio=alone)
     for each in CELLS:
         _pairs(label, each, each * number / taken[str(each)], peak, floor=floor if number >= 10_000 else None)
 

@@ -37,6 +37,7 @@ bench: venv
 
 nightly: venv services
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m 'slow'
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m hypothesis --hypothesis-profile=default
 
 # PostgreSQL and Java for the tests that run on them; without apt-get those tests skip and say why.
 services:

@@ -16,11 +16,16 @@ from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from sqlalchemy import Engine
 
 from schemas.database import transaction
 from schemas.messages import Acquisition, Asset, Cause, CellState, Chip, Coverage, Sensor, stable_id
 from schemas.tables import CoverageRow
+
+settings.register_profile("same cases", derandomize=True)
+settings.load_profile("same cases")
+"""Property tests try the same cases on every machine; `make nightly` looks for new ones."""
 
 
 @dataclass

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from alerts.percolation.growing import Blocks, Column, Indexes
 from alerts.percolation.products import Arithmetic, Product, product
+from alerts.percolation.quantise import lengths
 from archive.interface import DIMENSION
 
 Floats = NDArray[np.float32]
@@ -56,6 +57,8 @@ class Bank:
         """
         self._arithmetic, self._large = arithmetic, large
         self.vectors = Blocks(DIMENSION)
+        self.norms = Column(np.float64, 0.0)
+        """At least the length of each vector."""
         self.slots, self.heads, self.counts = Column(np.int32, NONE), Column(np.int32, NONE), Column(np.int32, 0)
         self.thresholds: dict[str, Thresholds] = {}
         self._free: dict[int, list[int]] = {}
@@ -73,7 +76,7 @@ class Bank:
         """What multiplies with the vectors; chosen when first asked for, and again when there are many."""
         small = self._arithmetic == "auto" and self._rows < self._large
         if self._product is None or (self._small and not small):
-            self._product = self.use(product("fp32" if small else self._arithmetic, self.vectors))
+            self._product = self.use(product("fp32" if small else self._arithmetic, self.vectors, self.norms))
             self._small = small
         return self._product
 
@@ -93,6 +96,7 @@ class Bank:
         rows = _runs(np.array(heads, np.intp), counts)
         together = np.concatenate([*vectors, np.empty((0, DIMENSION), np.float32)]).astype(np.float32, copy=False)
         self.vectors.put(rows, together)
+        self.norms.values[rows] = lengths(together)
         self.slots.values[rows] = np.repeat(np.array(slots, np.intp), counts)
         self.heads.values[rows] = np.repeat(np.array(heads, np.intp), counts)
         self.counts.values[rows] = np.repeat(counts, counts)
@@ -163,7 +167,7 @@ class Bank:
             return head
         head, self._rows = self._rows, self._rows + count
         self.vectors.grow(self._rows)
-        for column in (self.slots, self.heads, self.counts):
+        for column in (self.norms, self.slots, self.heads, self.counts):
             column.grow(self._rows)
         return head
 

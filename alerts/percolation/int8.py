@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from alerts.percolation.growing import CELLS, ROWS, ROWS_PER_BLOCK, Indexes, by_block, tiles
+from alerts.percolation.products import Left
 from alerts.percolation.quantise import (
     LARGEST,
     Doubles,
     Floats,
     Integers,
     Slopes,
+    lengths,
     quantise,
     slopes,
     thresholds,
@@ -77,17 +79,18 @@ class Int8Product:
         if not len(rows):
             return
         self._grow(int(rows.max()) + 1)
-        found = quantise(vectors)
+        found = quantise(vectors, lengths(vectors))
         each = slopes(found)
         self._slopes[:, rows] = each.one, each.residual, each.whole
         for number, which, within in by_block(rows):
             self._blocks[number][torch.from_numpy(within)] = torch.from_numpy(found.codes[which]).to(self._device)
 
-    def survivors(self, cells: Floats, wanted: Indexes, score: Doubles) -> Iterator[tuple[Indexes, Indexes]]:
+    def survivors(self, left: Left, wanted: Indexes, score: Doubles) -> Iterator[tuple[Indexes, Indexes]]:
         """See `Product`."""
         tiling, reached = self._tiling, _reached_on_host if self._tiling.on_host else _reached
-        for top in range(0, len(cells), tiling.cells):
-            part = quantise(cells[top : top + tiling.cells], together=True)
+        for top in range(0, len(left.vectors), tiling.cells):
+            tile = slice(top, top + tiling.cells)
+            part = quantise(left.vectors[tile], left.norms[tile], together=True)
             least = thresholds(score, Slopes(*self._slopes[:, : len(score)]), part)
             right = self._padded(torch.from_numpy(part.codes).to(self._device)).t()
             for rows in tiles(wanted, len(score), tiling.rows):

@@ -29,8 +29,8 @@ from numpy.typing import NDArray
 from alerts.percolation.areas import Areas
 from alerts.percolation.bank import Bank
 from alerts.percolation.growing import Indexes
+from alerts.percolation.products import Left
 from alerts.percolation.quantise import ROUNDING, lengths
-from archive.interface import DIMENSION
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -114,38 +114,40 @@ def percolate(standing: Standing, points: Points, *, min_baseline: int = 1) -> H
 
     Args:
         standing: Queries of the sensor and release that made the points.
-        points: The cells; one whose vector or baseline is not finite matches nothing.
+        points: The cells; one whose vector or baseline is not of finite length matches nothing.
         min_baseline: Earlier acquisitions of a cell without which appearance queries don't fire there.
     """
     near = standing.areas.near(points.lon, points.lat)
-    whole = _finite(points.vectors)
-    known = whole & (points.counts >= min_baseline) & _finite(points.baselines)
-    every, some = np.flatnonzero(whole), np.flatnonzero(known)
-    there = _all_of(points.vectors, every)
-    changes = _all_of(points.vectors, some) - _all_of(points.baselines, some)
+    with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is left out
+        there = _left(points.vectors)
+        changes = _left(points.vectors - points.baselines, points.counts >= min_baseline)
     found = [
-        *_side(standing, standing.present, points, there, every, near),
-        *_side(standing, standing.appeared, points, changes, some, near),
+        *_side(standing, standing.present, points, there, near),
+        *_side(standing, standing.appeared, points, changes, near),
     ]
-    return _in_order(found)
+    return _inside(standing, points, _in_order(found))
 
 
-def _side(
-    standing: Standing, side: Side, points: Points, left: Floats, names: Indexes, near: NDArray[np.bool_]
-) -> Iterator[Hits]:
-    """What passes of one mode.
+def _left(vectors: Floats, wanted: NDArray[np.bool_] | bool = True) -> Left:
+    """Wanted rows of finite length, without a copy where that is all of them."""
+    norms = lengths(vectors)
+    names = np.flatnonzero(wanted & np.isfinite(norms))
+    return Left(vectors, norms, names) if len(names) == len(vectors) else Left(vectors[names], norms[names], names)
+
+
+def _side(standing: Standing, side: Side, points: Points, left: Left, near: NDArray[np.bool_]) -> Iterator[Hits]:
+    """What passes of one mode, also outside an area's outline.
 
     Args:
         standing: All queries.
         side: Those of the mode.
         points: All cells.
-        left: float32 (m, 384), what is multiplied with the queries.
-        names: int (m,), index of each row of `left` among the points.
+        left: What is multiplied with the queries.
         near: Bitmap of areas that the cells may lie in.
     """
     able = np.flatnonzero(side.score < np.inf)
     wanted = able[near[standing.area[side.bank.slots.values[able]]]]
-    if not len(wanted) or not len(left):
+    if not len(wanted) or not len(left.names):
         return
     waiting: list[tuple[Indexes, Indexes]] = []
     held = 0
@@ -153,42 +155,40 @@ def _side(
         waiting.append((cells, rows))
         held += len(cells)
         if held >= _AT_ONCE:
-            yield _decide(standing, side, points, left, names, waiting)
+            yield _decide(standing, side, points, left, waiting)
             waiting, held = [], 0
-    yield _decide(standing, side, points, left, names, waiting)
+    yield _decide(standing, side, points, left, waiting)
 
 
 def _decide(
     standing: Standing,
     side: Side,
     points: Points,
-    left: Floats,
-    names: Indexes,
+    left: Left,
     waiting: list[tuple[Indexes, Indexes]],
 ) -> Hits:
-    """Score the survivors, (index of `left`, row) each, and keep what passes."""
+    """Score the survivors, (index of `left`, row) each, and keep what passes in the box of its area."""
     cells = np.concatenate([cells for cells, _ in waiting] or [np.empty(0, np.intp)])
     rows = np.concatenate([rows for _, rows in waiting] or [np.empty(0, np.intp)])
     area = standing.area[side.bank.slots.values[rows]]
-    kept = np.flatnonzero(standing.areas.in_box(area, points.lon[names[cells]], points.lat[names[cells]]))
+    names = left.names[cells]
+    kept = np.flatnonzero(standing.areas.in_box(area, points.lon[names], points.lat[names]))
     kept = kept[_may_reach(side, left, cells[kept], rows[kept])]
-    cells, heads = names[cells[kept]], side.bank.heads.values[rows[kept]].astype(np.intp)
+    cells, heads = names[kept], side.bank.heads.values[rows[kept]].astype(np.intp)
     scores, presence = _exact(side, points, cells, heads, taken_off=side is standing.appeared)
     passes = np.flatnonzero((scores >= side.score[heads]) & (presence >= side.presence[heads]))
     slots = side.bank.slots.values[heads[passes]].astype(np.intp)
-    inside = standing.areas.inside(standing.area[slots], points.lon[cells[passes]], points.lat[cells[passes]])
-    passes = passes[inside]
-    return Hits(cells[passes], slots[inside], scores[passes], presence[passes], side.score[heads[passes]])
+    return Hits(cells[passes], slots, scores[passes], presence[passes], side.score[heads[passes]])
 
 
-def _may_reach(side: Side, left: Floats, cells: Indexes, rows: Indexes) -> NDArray[np.bool_]:
+def _may_reach(side: Side, left: Left, cells: Indexes, rows: Indexes) -> NDArray[np.bool_]:
     """Whether each pair's float32 product comes within its rounding bound of the score."""
     may = np.empty(len(rows), np.bool_)
     for start in range(0, len(rows), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
-        one, other = left[cells[part]], side.bank.vectors.take(rows[part])
-        bound = ROUNDING * lengths(one) * lengths(other) + ROUNDING
-        may[part] = np.einsum("ij,ij->i", one, other) >= side.score[rows[part]] - bound
+        bound = ROUNDING * left.norms[cells[part]] * side.bank.norms.values[rows[part]] + ROUNDING
+        score = np.einsum("ij,ij->i", left.vectors[cells[part]], side.bank.vectors.take(rows[part]))
+        may[part] = score >= side.score[rows[part]] - bound
     return may
 
 
@@ -213,15 +213,11 @@ def products(one: Floats, other: Floats) -> Doubles:
     return np.asarray((one.astype(np.float64) * other).sum(axis=1))
 
 
-def _finite(array: Floats) -> NDArray[np.bool_]:
-    """Which rows are."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        return np.asarray(np.isfinite(array @ _ONES))
-
-
-def _all_of(array: Floats, names: Indexes) -> Floats:
-    """Rows of an array, without a copy where all are wanted."""
-    return array if len(names) == len(array) else array[names]
+def _inside(standing: Standing, points: Points, hits: Hits) -> Hits:
+    """Those in the area of their query."""
+    lon, lat = points.lon[hits.rows], points.lat[hits.rows]
+    kept = standing.areas.inside(standing.area[hits.slots].astype(np.intp), lon, lat)
+    return Hits(hits.rows[kept], hits.slots[kept], hits.scores[kept], hits.presence[kept], hits.thresholds[kept])
 
 
 def _in_order(found: list[Hits]) -> Hits:
@@ -236,8 +232,6 @@ def _in_order(found: list[Hits]) -> Hits:
     return Hits(rows[first], slots[first], *numbers)
 
 
-_ONES = np.ones(DIMENSION, np.float32)
-"""A product with it adds up a row, three times faster than a sum does."""
 _NUMBERS = ("scores", "presence", "thresholds")
 
 

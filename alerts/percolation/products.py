@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Literal, Protocol
@@ -18,14 +19,29 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from alerts.percolation.growing import CELLS, ROWS, Blocks, Indexes, tiles
-from alerts.percolation.quantise import ROUNDING, lengths
+from alerts.percolation.growing import CELLS, ROWS, Blocks, Column, Indexes, tiles
+from alerts.percolation.quantise import ROUNDING
 from schemas.errors import SettingsError
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Arithmetic = Literal["auto", "fp32", "int8", "cuda"]
 """fp32: numpy. int8: torch on the processor. cuda: int8 by torch on the GPU. auto: the best of those that are here."""
+
+
+@dataclass(frozen=True)
+class Left:
+    """What standing vectors are multiplied with: embeddings, or what they differ by from their baselines.
+
+    Attributes:
+        vectors: float32 (n, 384), finite.
+        norms: float64 (n,), at least their lengths.
+        names: int (n,), which cell each is of.
+    """
+
+    vectors: Floats
+    norms: Doubles
+    names: Indexes
 
 
 class Product(Protocol):
@@ -36,11 +52,11 @@ class Product(Protocol):
     def put(self, rows: Indexes, vectors: Floats) -> None:
         """Take vectors, float32 (n, 384), finite, in place of what these rows held."""
 
-    def survivors(self, cells: Floats, wanted: Indexes, score: Doubles) -> Iterator[tuple[Indexes, Indexes]]:
+    def survivors(self, left: Left, wanted: Indexes, score: Doubles) -> Iterator[tuple[Indexes, Indexes]]:
         """Cells and rows of pairs that may reach the score, all of those that do among them, each pair once.
 
         Args:
-            cells: float32 (n, 384), finite.
+            left: What the vectors are multiplied with.
             wanted: Rows to try, ascending; others may be among the survivors.
             score: float64 (rows,), by row, infinity where nothing may pass.
         """
@@ -51,26 +67,22 @@ class Fp32Product:
 
     name = "fp32"
 
-    def __init__(self, vectors: Blocks) -> None:
-        """Multiply with these, which somebody else writes to."""
-        self._vectors = vectors
-        self._norm = np.empty(0)
+    def __init__(self, vectors: Blocks, norms: Column[np.float64]) -> None:
+        """Multiply with these, at most so long; somebody else writes to both."""
+        self._vectors, self._norms = vectors, norms
 
     def put(self, rows: Indexes, vectors: Floats) -> None:
-        """Keep how long they are: the error of a product grows with it."""
-        if len(rows) and (most := int(rows.max()) + 1) > len(self._norm):
-            self._norm = np.append(self._norm, np.zeros(max(most - len(self._norm), len(self._norm))))
-        self._norm[rows] = lengths(vectors)
+        """They are where they are wanted."""
 
-    def survivors(self, cells: Floats, wanted: Indexes, score: Doubles) -> Iterator[tuple[Indexes, Indexes]]:
+    def survivors(self, left: Left, wanted: Indexes, score: Doubles) -> Iterator[tuple[Indexes, Indexes]]:
         """See `Product`."""
         room = np.empty(CELLS * ROWS, np.float32)
-        for top in range(0, len(cells), CELLS):
-            part = cells[top : top + CELLS]
-            longest = lengths(part).max(initial=0)
+        for top in range(0, len(left.vectors), CELLS):
+            part = left.vectors[top : top + CELLS]
+            longest = left.norms[top : top + CELLS].max(initial=0)
             for rows in tiles(wanted, len(score), ROWS):
                 names, vectors = self._rows(rows)
-                least = (score[names] - ROUNDING * longest * self._norm[names]) - ROUNDING
+                least = (score[names] - ROUNDING * longest * self._norms.values[names]) - ROUNDING
                 products = room[: len(vectors) * len(part)].reshape(len(vectors), len(part))
                 np.matmul(vectors, part.T, out=products)
                 reached = np.flatnonzero(products.max(axis=1) >= least)
@@ -88,8 +100,8 @@ def _named(rows: range | Indexes, which: Indexes) -> Indexes:
     return which + rows.start if isinstance(rows, range) else rows[which]
 
 
-def product(arithmetic: Arithmetic, vectors: Blocks) -> Product:
-    """What multiplies with these vectors.
+def product(arithmetic: Arithmetic, vectors: Blocks, norms: Column[np.float64]) -> Product:
+    """What multiplies with these vectors, at most so long.
 
     Raises:
         SettingsError: what was asked for by name cannot run here.
@@ -98,7 +110,7 @@ def product(arithmetic: Arithmetic, vectors: Blocks) -> Product:
     if arithmetic not in ("auto", "fp32") and (reason := unavailable(arithmetic)) is not None:
         raise SettingsError(f"TOCSIN_MATCHER_ARITHMETIC={arithmetic} cannot run here: {reason}; auto takes what can")
     if chosen == "fp32":
-        return Fp32Product(vectors)
+        return Fp32Product(vectors, norms)
     from alerts.percolation.int8 import Int8Product  # noqa: PLC0415 - torch is an extra
 
     return Int8Product("cuda" if chosen == "cuda" else "cpu")

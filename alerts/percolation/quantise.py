@@ -18,8 +18,8 @@ how codes are rounded or clipped, only on r and u being what is left over. The c
 |I·J| <= 384 · 127^2 < 2^23 and int32 never overflows.
 
 What is computed in floating point is rounded up by more than its error: norms by `_UP`, residuals also by 2^-22 |x|
-(two float32 roundings of each coordinate), and T is lowered by `ROUNDING` X|q| for the difference of embedding and
-baseline, which is float32 here and float64 in the definition.
+(two float32 roundings of each coordinate of x / s; what the nearest integer leaves of it is exact), and T is lowered by
+`ROUNDING` X|q| for the difference of embedding and baseline, which is float32 here and float64 in the definition.
 """
 
 from __future__ import annotations
@@ -62,23 +62,22 @@ class Quantised:
     norm: Doubles
 
 
-def quantise(vectors: Floats, *, together: bool = False) -> Quantised:
-    """Codes of vectors, float32 (n, d), finite.
+def quantise(vectors: Floats, norm: Doubles, *, together: bool = False) -> Quantised:
+    """Codes of vectors.
 
     Args:
-        vectors: Any length, zero too.
+        vectors: float32 (n, d), finite, zero too.
+        norm: Their `lengths`.
         together: One scale for all of them, instead of one for each.
     """
     axis = None if together else 1  # over all of them at once is six times faster
     largest = np.atleast_1d(np.maximum(vectors.max(axis=axis, initial=0), -vectors.min(axis=axis, initial=0)))
     scale: Floats = np.where(largest > LARGEST * np.finfo(np.float32).tiny, largest / LARGEST, 1).astype(np.float32)
-    codes: Floats = vectors * np.reciprocal(scale)[:, None]
-    np.rint(codes, out=codes)
-    whole = codes.astype(np.int8)
-    codes *= scale[:, None]
-    np.subtract(vectors, codes, out=codes)
-    norm = lengths(vectors)
-    return Quantised(whole, scale.astype(np.float64), np.sqrt(_squares(codes)) * _UP + _LOST * norm, norm)
+    left: Floats = vectors * np.reciprocal(scale)[:, None]
+    whole = np.rint(left)
+    left -= whole
+    residual = scale * np.sqrt(_squares(left)) * _UP + _LOST * norm
+    return Quantised(whole.astype(np.int8), scale.astype(np.float64), residual, norm)
 
 
 def lengths(vectors: Floats) -> Doubles:

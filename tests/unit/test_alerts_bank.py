@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from alerts.percolation import growing, products
 from alerts.percolation.bank import NONE, Bank
-from alerts.percolation.growing import Blocks, tiles
+from alerts.percolation.growing import Blocks, Column, tiles
 from schemas.errors import SettingsError
 
 
@@ -79,9 +79,9 @@ def test_a_sensor_without_thresholds_fires_nothing() -> None:
 def test_numpy_multiplies_while_there_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def remember(name: str, blocks: Blocks) -> products.Fp32Product:
+    def remember(name: str, blocks: Blocks, norms: Column[np.float64]) -> products.Fp32Product:
         asked.append(name)
-        return products.Fp32Product(blocks)
+        return products.Fp32Product(blocks, norms)
 
     monkeypatch.setattr("alerts.percolation.bank.product", remember)
     bank = Bank(large=10)

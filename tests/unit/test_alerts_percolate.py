@@ -16,11 +16,10 @@ from alerts.percolation import percolate as percolation
 from alerts.percolation import products as module
 from alerts.percolation.areas import Areas
 from alerts.percolation.bank import Bank
-from alerts.percolation.growing import Blocks
 from alerts.percolation.percolate import Points, Side, Standing, percolate, products
 from alerts.percolation.products import Fp32Product, Product
 
-MAKERS: dict[str, Callable[[Blocks], Product]] = {"fp32": Fp32Product}
+MAKERS: dict[str, Callable[[Bank], Product]] = {"fp32": lambda bank: Fp32Product(bank.vectors, bank.norms)}
 if importlib.util.find_spec("torch") is not None:  # a plain installation has numpy's alone
     from alerts.percolation.int8 import Int8Product, Tiling
 
@@ -45,7 +44,7 @@ class Queries:
         areas, sides = Areas(), []
         for appearance in (False, True):
             bank = Bank()
-            bank.use(MAKERS[arithmetic](bank.vectors))
+            bank.use(MAKERS[arithmetic](bank))
             slots = [slot for slot, each in enumerate(self.appearance) if bool(each) is appearance]
             heads = bank.add(slots, [self.vectors[slot] for slot in slots])
             bank.fire("s2", heads, [self.score[slot] for slot in slots], [self.presence[slot] for slot in slots])

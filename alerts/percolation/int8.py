@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from alerts.percolation.growing import CELLS, ROWS, ROWS_PER_BLOCK, Indexes, by_block, tiles
-from alerts.percolation.products import Left
 from alerts.percolation.quantise import (
     LARGEST,
     Doubles,
     Floats,
     Integers,
+    Left,
     Slopes,
     lengths,
     quantise,

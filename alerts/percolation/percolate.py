@@ -29,8 +29,7 @@ from numpy.typing import NDArray
 from alerts.percolation.areas import Areas
 from alerts.percolation.bank import Bank
 from alerts.percolation.growing import Indexes
-from alerts.percolation.products import Left
-from alerts.percolation.quantise import ROUNDING, lengths
+from alerts.percolation.quantise import ROUNDING, Left, lengths
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Literal, Protocol
@@ -20,28 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alerts.percolation.growing import CELLS, ROWS, Blocks, Column, Indexes, tiles
-from alerts.percolation.quantise import ROUNDING
+from alerts.percolation.quantise import ROUNDING, Left
 from schemas.errors import SettingsError
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Arithmetic = Literal["auto", "fp32", "int8", "cuda"]
 """fp32: numpy. int8: torch on the processor. cuda: int8 by torch on the GPU. auto: the best of those that are here."""
-
-
-@dataclass(frozen=True)
-class Left:
-    """What standing vectors are multiplied with: embeddings, or what they differ by from their baselines.
-
-    Attributes:
-        vectors: float32 (n, 384), finite.
-        norms: float64 (n,), at least their lengths.
-        names: int (n,), which cell each is of.
-    """
-
-    vectors: Floats
-    norms: Doubles
-    names: Indexes
 
 
 class Product(Protocol):

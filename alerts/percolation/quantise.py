@@ -46,6 +46,21 @@ _LOST = 2.0**-22
 
 
 @dataclass(frozen=True)
+class Left:
+    """What standing vectors are multiplied with: embeddings, or what they differ by from their baselines.
+
+    Attributes:
+        vectors: float32 (n, 384), finite.
+        norms: float64 (n,), at least their lengths.
+        names: int (n,), which cell each is of.
+    """
+
+    vectors: Floats
+    norms: Doubles
+    names: NDArray[np.intp]
+
+
+@dataclass(frozen=True)
 class Quantised:
     """Vectors as codes: `scale` times `codes`, and what that leaves.
 

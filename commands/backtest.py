@@ -106,9 +106,11 @@ def show(report: Report) -> None:
     say(f'"{report.query.sentence}", as if it had stood from {report.since:%Y-%m-%d} to {report.until:%Y-%m-%d}')
     if report.rate is not None:
         rate, budget = report.rate, report.query.budget
+        incidents = "1 incident" if rate.incidents == 1 else f"{rate.incidents} incidents"
+        allowed = budget.alarms * 7 / budget.per_days
         say(
-            f"{rate.incidents} incidents in {rate.weeks:.1f} weeks: {rate.per_week:.2f} a week "
-            f"(90 % interval {rate.low:.2f} to {rate.high:.2f}), budget {budget.alarms * 7 / budget.per_days:g} a week"
+            f"{incidents} in {rate.weeks:.1f} weeks: {rate.per_week:.2f} a week "
+            f"(90 % interval {rate.low:.2f} to {rate.high:.2f}), budget {allowed:.3g} a week"
         )
     rows = [
         (one.opened_at, one.state, len(one.cells), one.score, " ".join(sorted({m.sensor for m in one.matches})))

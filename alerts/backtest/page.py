@@ -72,11 +72,12 @@ def page(report: Report) -> str:
 
 
 def _cards(report: Report) -> str:
-    cards = [(str(len(report.alarms)), f"incidents in {report.weeks:.1f} weeks")]
+    incidents = "incident" if len(report.alarms) == 1 else "incidents"
+    cards = [(str(len(report.alarms)), f"{incidents} in {report.weeks:.1f} weeks")]
     if report.rate is not None:
         rate, budget = report.rate, _budget_per_week(report)
         cards.append((f"{rate.per_week:.2f}", f"a week, 90 % interval {rate.low:.2f} to {rate.high:.2f}"))
-        cards.append((f"{budget:.2f}", "a week is the budget"))
+        cards.append((f"{budget:.3g}", "a week is the budget"))
     if report.outcomes is not None:
         hits = sum(one.result == "hit" for one in report.outcomes)
         looked = hits + sum(one.result == "miss" for one in report.outcomes)

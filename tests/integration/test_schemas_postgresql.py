@@ -249,10 +249,11 @@ class Broker:
     def send(self, records):
         for record in records: self.file.write(record.value + b"\\n")
 
-engine, broker = connect(sys.argv[1]), Broker(sys.argv[2])
+engine, broker, over = connect(sys.argv[1]), Broker(sys.argv[2]), Path(sys.argv[3])
 print("ready", flush=True)
 sys.stdin.readline()
-print(sum(outbox.flush(engine, broker) for _ in range(20)))
+while not over.exists():
+    outbox.flush(engine, broker)
 """
 
 
@@ -262,19 +263,23 @@ def test_two_processes_that_flush_at_once_lose_nothing(engine: Engine, url: str,
 
     with transaction(engine) as session:
         session.add_all(write(number) for number in range(1000))
-    processes = [Waiting(FLUSHING, url, str(tmp_path / f"sent-{number}")) for number in range(2)]
+    files, over, written = [tmp_path / "sent-0", tmp_path / "sent-1"], tmp_path / "over", 1000
+    processes = [Waiting(FLUSHING, url, str(file), str(over)) for file in files]
     for process in processes:
         process.ready()
     for process in processes:
         process.go()
-    for number in range(1000, 1050):
+    while written < 1050 or not all(file.stat().st_size for file in files):
         with transaction(engine) as session:
-            session.add(write(number))
-    assert all(int(process.end()) > 0 for process in processes)
-    sent = [int(line) for path in tmp_path.glob("sent-*") for line in path.read_text().split()]
+            session.add(write(written))
+        written += 1
+    over.touch()
+    for process in processes:
+        process.end()
+    sent = [int(line) for file in files for line in file.read_text().split()]
     with reading(engine) as session:
         left = [int(value) for value in session.scalars(select(OutboxRow.value))]
-    assert set(sent) | set(left) == set(range(1050))
+    assert set(sent) | set(left) == set(range(written))
     assert len(sent) >= 1000
 
 

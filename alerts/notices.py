@@ -105,7 +105,7 @@ def republish_notices(engine: Engine, publisher: Sender) -> int:
     """
     with reading(engine) as session:
         wanted = select(NoticeRow.message).where(NoticeRow.notified_at.is_(None)).order_by(NoticeRow.sent_at)
-        notices = [Notice.from_bytes(message.encode()) for message in session.scalars(wanted)]
+        notices = Notice.readable(session.scalars(wanted))
     publisher.send([_outgoing(notice).record() for notice in notices])
     return len(notices)
 

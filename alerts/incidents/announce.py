@@ -155,8 +155,8 @@ def republish(engine: Engine, publisher: Sender) -> int:
         How many alerts that was.
     """
     with reading(engine) as session:
-        rows = session.scalars(select(AlertRow).where(AlertRow.notified_at.is_(None)).order_by(AlertRow.sent_at))
-        alerts = [Alert.from_bytes(row.message.encode()) for row in rows]
+        wanted = select(AlertRow.message).where(AlertRow.notified_at.is_(None)).order_by(AlertRow.sent_at)
+        alerts = Alert.readable(session.scalars(wanted))
     publisher.send([_outgoing(alert).record() for alert in alerts])
     return len(alerts)
 

@@ -308,7 +308,7 @@ def _gathered(session: Session, row: DeliveryRow, now: datetime) -> list[Deliver
 def _passing(
     session: Session, rows: Sequence[DeliveryRow], quiet: list[SilenceRow], now: datetime
 ) -> list[tuple[DeliveryRow, Told]]:
-    """Those of some deliveries that may be told now, with their messages."""
+    """Those of some deliveries that may be told now, with their messages; what cannot be read is given up."""
     passed: list[tuple[DeliveryRow, Told]] = []
     for row in rows:
         try:

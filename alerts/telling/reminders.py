@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import structlog
 from sqlalchemy import ColumnElement, Engine, select
 from sqlalchemy.orm import Session
 
@@ -23,11 +24,14 @@ from alerts.telling.routes import Route, route_named
 from alerts.telling.told import REOPENED, Told, is_over, newest
 from alerts.telling.ways import Way, new_delivery
 from schemas.database import reading, transaction
+from schemas.errors import MalformedMessage
 from schemas.messages import Alert, DeliveryState, utc
 from schemas.tables import AcknowledgementRow, AlertRow, DeliveryRow, ReminderRow
 
 LOOK_AGAIN = timedelta(minutes=1)
-"""How often a silenced alert is looked at: its silence may be ended early."""
+"""How often a silenced alert is looked at: its silence may be ended early; and one that cannot be read."""
+
+log = structlog.get_logger(__name__)
 
 
 def start(session: Session, route: Route, told: Told, told_at: datetime) -> None:
@@ -93,7 +97,12 @@ def acknowledgement(session: Session, alert_id: UUID) -> AcknowledgementRow | No
 
 
 def _remind(session: Session, row: ReminderRow, now: datetime) -> int:
-    route, alert = route_named(session, row.route), newest(session, row.alert_id)
+    try:
+        route, alert = route_named(session, row.route), newest(session, row.alert_id)
+    except MalformedMessage as error:  # of a newer build, say, which then reminds
+        log.error("stored alert cannot be read", alert_id=str(row.alert_id), reason=str(error))
+        row.next_at = now + LOOK_AGAIN
+        return 0
     if route is None or alert is None or needless(session, row.alert_id):
         row.next_at = None
         return 0

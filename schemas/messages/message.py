@@ -6,10 +6,12 @@ Stops before transport (`bus`) and storage (`tables`).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Literal, Self
 from uuid import UUID, uuid5
 
+import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from schemas.errors import MalformedMessage
@@ -22,6 +24,8 @@ Sensor = Literal["s1", "s2"]
 
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+
+log = structlog.get_logger(__name__)
 
 
 def stable_id(*parts: object) -> UUID:
@@ -54,6 +58,17 @@ class Message(BaseModel):
             first = error.errors(include_url=False)[0]
             where = ".".join(map(str, first["loc"])) or "the whole message"
             raise MalformedMessage(f"not a {cls.__name__} of schema version 1: {where}: {first['msg']}") from error
+
+    @classmethod
+    def readable(cls, stored: Iterable[str]) -> list[Self]:
+        """Those of some stored messages that this build can read; the others are logged, and stay where they are."""
+        found = []
+        for text in stored:
+            try:
+                found.append(cls.from_bytes(text.encode()))
+            except MalformedMessage as error:
+                log.error("stored message cannot be read", kind=cls.__name__, reason=str(error))
+        return found
 
 
 def utc(moment: datetime) -> str:

@@ -354,6 +354,16 @@ def test_without_history_nothing_fires_and_it_is_on_record(stack: Stack):
     assert [(row.score, row.basis) for row in queries.thresholds(stack.engine, query.query_id)] == [(None, "none")] * 2
 
 
+def test_a_stored_alert_that_cannot_be_read_stays_where_it_is(stack: Stack):
+    watch(stack)
+    stack.matcher.handle(batch(acquisition("a"), [at(0, 0)]))
+    with transaction(stack.engine) as session:
+        session.scalars(select(AlertRow)).one().message = '{"schema_version": 99}'
+    assert republish(stack.engine, stack.broker) == 0
+    with reading(stack.engine) as session:
+        assert session.scalars(select(AlertRow)).one().notified_at is None
+
+
 def test_alerts_that_no_notifier_took_are_sent_again(stack: Stack):
     watch(stack)
     stack.matcher.handle(batch(acquisition("a"), [at(0, 0)]))

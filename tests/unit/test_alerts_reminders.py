@@ -10,8 +10,9 @@ from alerts.answers import acknowledge
 from alerts.settings import NotifierSettings
 from alerts.telling import reminders, routes, silences
 from alerts.telling.notifying import Notifier
-from schemas.database import connect
+from schemas.database import connect, transaction
 from schemas.messages import stable_id
+from schemas.tables import AlertRow
 
 QUARTER = 900
 STEPS = ({"after_s": QUARTER, "receivers": ("hook",)}, {"after_s": 2 * QUARTER, "receivers": ("chief", "hook")})
@@ -158,6 +159,18 @@ def test_a_route_that_is_gone_reminds_nobody(desk):
     desk.tell(desk.alert())
     routes.remove(desk.engine, "all")
     assert told(desk.pass_time(days=1)) == []
+
+
+def test_an_alert_that_cannot_be_read_is_looked_at_again_and_holds_up_no_other(desk):
+    desk.route(repeat_s=3600)
+    desk.tell(desk.alert(), desk.alert("other"))
+    with transaction(desk.engine) as session:
+        row = session.get_one(AlertRow, (stable_id("alert", "fire"), 1))
+        kept, row.message = row.message, '{"schema_version": 99}'
+    assert [each.messages for each in desk.pass_time(hours=1)] == [(("other", 1),)]
+    with transaction(desk.engine) as session:
+        session.get_one(AlertRow, (stable_id("alert", "fire"), 1)).message = kept
+    assert [each.messages for each in desk.pass_time(minutes=1)] == [(("fire", 1),)]
 
 
 def test_notices_are_not_told_again(desk):
